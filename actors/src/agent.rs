@@ -1,0 +1,290 @@
+//! Who answers: a name, a model, instructions and limits.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::AgentError,
+    model::{DynModel, Model},
+};
+
+/// Who answers. A value: it does nothing by itself, is cheap to clone, and serves many runs.
+#[derive(Clone)]
+pub struct Agent(Arc<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    name: Arc<str>,
+    description: Arc<str>,
+    instructions: Arc<str>,
+    model: Arc<dyn DynModel>,
+    limits: Limits,
+    retry: RetryPolicy,
+}
+
+impl Agent {
+    /// An agent with a name and a model, and defaults for all else. A name that cannot be is refused by
+    /// [`Runtime::start`](crate::Runtime::start); use [`Agent::builder`] to learn of it earlier.
+    pub fn new(name: impl Into<Arc<str>>, model: impl Model) -> Agent {
+        Agent(Arc::new(Inner {
+            name: name.into(),
+            description: Arc::from(""),
+            instructions: Arc::from(""),
+            model: Arc::new(model),
+            limits: Limits::default(),
+            retry: RetryPolicy::default(),
+        }))
+    }
+
+    /// An agent with more to say about it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use quell_actors::{Agent, sim::Storyteller};
+    ///
+    /// let agent = Agent::builder("poet", Storyteller::endless())
+    ///     .description("Sings of the sea")
+    ///     .instructions("Answer in one sentence.")
+    ///     .deadline(Duration::from_secs(60))
+    ///     .build()?;
+    /// assert_eq!(agent.name(), "poet");
+    /// # Ok::<(), quell_actors::AgentError>(())
+    /// ```
+    pub fn builder(name: impl Into<Arc<str>>, model: impl Model) -> AgentBuilder {
+        AgentBuilder(Agent::new(name, model))
+    }
+
+    /// The agent's name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What the agent is for, in words for people.
+    pub fn description(&self) -> &str {
+        &self.0.description
+    }
+
+    /// How the agent's model is told to behave: the system message of every request, unless empty.
+    pub fn instructions(&self) -> &str {
+        &self.0.instructions
+    }
+
+    /// When a run of the agent ends by itself.
+    pub fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
+    /// How often a failed request is repeated.
+    pub fn retry(&self) -> &RetryPolicy {
+        &self.0.retry
+    }
+
+    pub(crate) fn shared_name(&self) -> Arc<str> {
+        self.0.name.clone()
+    }
+
+    pub(crate) fn model(&self) -> &Arc<dyn DynModel> {
+        &self.0.model
+    }
+
+    /// Whether the agent can be.
+    pub(crate) fn check(&self) -> Result<(), AgentError> {
+        let name = self.name();
+        if name.trim().is_empty() {
+            Err(AgentError::EmptyName)
+        } else if name.len() > 256 {
+            Err(AgentError::LongName { bytes: name.len() })
+        } else if name.chars().any(char::is_control) {
+            Err(AgentError::ControlCharacter)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent")
+            .field("name", &self.0.name)
+            .field("limits", &self.0.limits)
+            .field("retry", &self.0.retry)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes an [`Agent`]; see [`Agent::builder`].
+#[derive(Debug)]
+pub struct AgentBuilder(Agent);
+
+impl AgentBuilder {
+    fn inner(&mut self) -> &mut Inner {
+        Arc::make_mut(&mut self.0.0)
+    }
+
+    /// Says what the agent is for.
+    pub fn description(mut self, text: impl Into<Arc<str>>) -> AgentBuilder {
+        self.inner().description = text.into();
+        self
+    }
+
+    /// Tells the model how to behave.
+    pub fn instructions(mut self, text: impl Into<Arc<str>>) -> AgentBuilder {
+        self.inner().instructions = text.into();
+        self
+    }
+
+    /// Sets all limits.
+    pub fn limits(mut self, limits: Limits) -> AgentBuilder {
+        self.inner().limits = limits;
+        self
+    }
+
+    /// Sets [`Limits::deadline`].
+    pub fn deadline(mut self, deadline: Duration) -> AgentBuilder {
+        self.inner().limits.deadline = Some(deadline);
+        self
+    }
+
+    /// Sets how often a failed request is repeated.
+    pub fn retry(mut self, retry: RetryPolicy) -> AgentBuilder {
+        self.inner().retry = retry;
+        self
+    }
+
+    /// The agent.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError`] when the name is empty, too long, or has a control character.
+    pub fn build(self) -> Result<Agent, AgentError> {
+        self.0.check()?;
+        Ok(self.0)
+    }
+}
+
+/// When a run ends by itself, [`Cancelled`](crate::RunStatus::Cancelled) with a reason of its own. Zero means zero: a
+/// run with a deadline of zero ends before its model is asked. `None` means no limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// How long a run may be at work. Waiting for a slot does not count. Default: none.
+    pub deadline: Option<Duration>,
+    /// How long a model may take, from each request, until it says something. Keep-alives do not count as saying
+    /// something. Default: 5 minutes.
+    pub first_token: Option<Duration>,
+    /// How long a model may be silent between two words. Keep-alives do not count. Default: 2 minutes.
+    pub silence: Option<Duration>,
+    /// How large a run's log may grow: the bytes of its words, and 64 for each event. What would go beyond is not
+    /// taken. The run's ending is always taken. Default: 16 MiB.
+    pub max_log_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            deadline: None,
+            first_token: Some(Duration::from_secs(5 * 60)),
+            silence: Some(Duration::from_secs(2 * 60)),
+            max_log_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+/// How often a request that failed is repeated, and how long the run sleeps before. Only requests of which nothing was
+/// heard yet are repeated, and only for errors that allow it.
+///
+/// The pause before the n-th repetition is `base` x 2^(n-1), at most `cap`, less up to a quarter of it at random; a
+/// pause that the provider asks for takes its place. These are the rules of the official OpenAI clients.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetryPolicy {
+    /// How many times at most. Default: 2.
+    pub max_retries: u32,
+    /// The first pause. Default: 0.5 s.
+    pub base: Duration,
+    /// The longest pause. Default: 8 s.
+    pub cap: Duration,
+    /// The longest pause that a provider may ask for; one that asks for more has failed. Default: 120 s.
+    pub longest_wait: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> RetryPolicy {
+        RetryPolicy {
+            max_retries: 2,
+            base: Duration::from_millis(500),
+            cap: Duration::from_secs(8),
+            longest_wait: Duration::from_secs(120),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// No request is repeated.
+    pub fn none() -> RetryPolicy {
+        RetryPolicy {
+            max_retries: 0,
+            ..RetryPolicy::default()
+        }
+    }
+
+    /// How long to sleep before attempt `attempt + 1`, when attempt number `attempt` (from 1) failed; `None` when that
+    /// was the last. `noise` decides the jitter, so that the same noise gives the same pause.
+    pub(crate) fn pause(
+        &self,
+        attempt: u32,
+        retry: crate::model::Retry,
+        noise: u64,
+    ) -> Option<Duration> {
+        use crate::model::Retry;
+
+        if attempt > self.max_retries {
+            return None;
+        }
+        match retry {
+            Retry::Never => None,
+            Retry::After(wait) => (wait <= self.longest_wait).then_some(wait),
+            Retry::Backoff => {
+                let doubled = 1u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
+                let pause = self.base.saturating_mul(doubled).min(self.cap);
+                let share = (noise % 1024) as f64 / 1024.0;
+                Some(pause.mul_f64(1.0 - share / 4.0))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Retry;
+
+    #[test]
+    fn pauses_double_up_to_the_cap_and_obey_the_provider() {
+        let policy = RetryPolicy {
+            max_retries: 9,
+            ..RetryPolicy::default()
+        };
+        let seconds = |s: f64| Some(Duration::from_secs_f64(s));
+        for (attempt, retry, noise, expected) in [
+            (1, Retry::Backoff, 0, seconds(0.5)),
+            (2, Retry::Backoff, 0, seconds(1.0)),
+            (5, Retry::Backoff, 0, seconds(8.0)),
+            (9, Retry::Backoff, 0, seconds(8.0)),
+            (1, Retry::Backoff, 512, seconds(0.4375)),
+            (1, Retry::After(Duration::from_secs(7)), 0, seconds(7.0)),
+            (1, Retry::After(Duration::from_secs(120)), 0, seconds(120.0)),
+            (1, Retry::After(Duration::from_secs(121)), 0, None),
+            (1, Retry::Never, 0, None),
+            (10, Retry::Backoff, 0, None),
+        ] {
+            assert_eq!(
+                policy.pause(attempt, retry, noise),
+                expected,
+                "attempt {attempt}, {retry:?}"
+            );
+        }
+        assert_eq!(RetryPolicy::none().pause(1, Retry::Backoff, 0), None);
+    }
+}

@@ -1,0 +1,205 @@
+//! The words of a cancel: what is asked, what is answered, what was done.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{RunId, Timestamp},
+    outcome::Usage,
+    status::RunStatus,
+};
+
+/// Why a run was cancelled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CancelReason {
+    /// Somebody asked for it.
+    Requested,
+    /// The run had been at work for as long as it may be ([`Limits::deadline`](crate::Limits::deadline)).
+    Deadline,
+    /// The model had not said anything in time ([`Limits::first_token`](crate::Limits::first_token)).
+    FirstToken,
+    /// The model fell silent for too long ([`Limits::silence`](crate::Limits::silence)).
+    Silence,
+    /// The run reached a limit of size ([`Limits::max_log_bytes`](crate::Limits::max_log_bytes)).
+    Budget,
+    /// The client that had asked for the run went away.
+    Disconnected,
+    /// A newer request took its place.
+    Superseded,
+    /// Its session was deleted.
+    SessionDeleted,
+    /// The runtime was shut down.
+    Shutdown,
+    /// The run that had started it was cancelled.
+    Parent(RunId),
+    /// Any other reason, in the words of whoever asked.
+    Because(Arc<str>),
+}
+
+impl fmt::Display for CancelReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CancelReason::Requested => f.write_str("requested"),
+            CancelReason::Deadline => f.write_str("deadline"),
+            CancelReason::FirstToken => f.write_str("no first token in time"),
+            CancelReason::Silence => f.write_str("silent for too long"),
+            CancelReason::Budget => f.write_str("budget"),
+            CancelReason::Disconnected => f.write_str("client disconnected"),
+            CancelReason::Superseded => f.write_str("superseded"),
+            CancelReason::SessionDeleted => f.write_str("session deleted"),
+            CancelReason::Shutdown => f.write_str("shutdown"),
+            CancelReason::Parent(run) => write!(f, "parent run {run} was cancelled"),
+            CancelReason::Because(text) => f.write_str(text),
+        }
+    }
+}
+
+/// A cancel, as it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CancelRequest {
+    /// Why.
+    pub reason: CancelReason,
+    /// Who asked, when that is known.
+    #[serde(default)]
+    pub by: Option<Arc<str>>,
+    /// Whether a cancel of an id that is not known is remembered, so that the run is cancelled as soon as it starts.
+    /// Such intents are bounded in number and in age ([`RuntimeConfig`](crate::RuntimeConfig)).
+    #[serde(default)]
+    pub remember: bool,
+}
+
+impl CancelRequest {
+    /// A cancel for `reason`, by nobody in particular.
+    pub const fn new(reason: CancelReason) -> CancelRequest {
+        CancelRequest {
+            reason,
+            by: None,
+            remember: false,
+        }
+    }
+
+    /// Notes who asked.
+    pub fn by(mut self, who: impl Into<Arc<str>>) -> CancelRequest {
+        self.by = Some(who.into());
+        self
+    }
+
+    /// Asks for the cancel to be remembered when the run is not known yet.
+    pub fn remember(mut self) -> CancelRequest {
+        self.remember = true;
+        self
+    }
+}
+
+impl Default for CancelRequest {
+    fn default() -> CancelRequest {
+        CancelRequest::new(CancelReason::Requested)
+    }
+}
+
+/// The answer to a cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum CancelOutcome {
+    /// The run ends [`Cancelled`](RunStatus::Cancelled), and nothing that a model produces comes after `seq`.
+    Accepted {
+        /// The position of the run's `CancelRequested` event.
+        seq: u64,
+        /// Whether that event is in the store. `false`: the store had not confirmed it within 100 ms; the cancel holds
+        /// all the same, unless the process dies before the store answers.
+        durable: bool,
+    },
+    /// An earlier cancel was accepted; this one changed nothing.
+    AlreadyCancelling,
+    /// The run had ended before; it keeps this status.
+    AlreadyEnded {
+        /// How it ended.
+        status: RunStatus,
+    },
+    /// No run of this id is known. It was asked to be remembered, and will be: the run is cancelled when it starts.
+    Remembered,
+    /// No run of this id is known, and nothing was remembered.
+    NotFound,
+}
+
+impl CancelOutcome {
+    /// Whether this very call is what ends the run.
+    pub const fn is_accepted(self) -> bool {
+        matches!(self, CancelOutcome::Accepted { .. })
+    }
+}
+
+/// What the run was at when its cancel was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cut {
+    /// It waited for a free slot; no model was asked.
+    Pending,
+    /// It had a slot, and no model had been asked yet.
+    Starting,
+    /// A model had been asked, and had not answered yet.
+    Connecting,
+    /// The model had answered, and had not said anything yet.
+    FirstToken,
+    /// The model was speaking: its last word was less than a second old.
+    Streaming,
+    /// The model had spoken, and had been silent for a second or longer.
+    Silent,
+    /// It was asleep before asking the model again.
+    Retrying,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cut::Pending => "waiting in the queue",
+            Cut::Starting => "starting",
+            Cut::Connecting => "connecting to the model",
+            Cut::FirstToken => "waiting for the first token",
+            Cut::Streaming => "streaming",
+            Cut::Silent => "waiting for a silent model",
+            Cut::Retrying => "asleep before a retry",
+        })
+    }
+}
+
+/// What a cancel did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// When the cancel was accepted.
+    pub requested_at: Timestamp,
+    /// The position of the `CancelRequested` event.
+    pub seq: u64,
+    /// Why.
+    pub reason: CancelReason,
+    /// Who asked, when that is known.
+    pub by: Option<Arc<str>>,
+    /// What was cut.
+    pub cut: Cut,
+    /// From the acceptance of the cancel until everything the run had at work was dropped, its connection included. In
+    /// whole microseconds when serialised.
+    #[serde(rename = "took_us", with = "micros")]
+    pub took: Duration,
+    /// Tokens used, and where that number comes from.
+    pub usage: Usage,
+    /// Something that failed on the way. The run is cancelled all the same.
+    pub fault: Option<String>,
+}
+
+/// Durations as whole microseconds.
+mod micros {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(took: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(u64::try_from(took.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_micros)
+    }
+}

@@ -1,0 +1,186 @@
+//! The seam to models: a request in, a stream of chunks out.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt, stream::BoxStream};
+
+use crate::{message::Message, outcome::FinishReason};
+
+/// Something that answers requests with a stream of chunks.
+///
+/// What an implementation owes the runtime:
+///
+/// * **Dropping the stream is the cancel.** It must end whatever works for the request: the connection is closed, no
+///   task of the request is left behind. The runtime polls the stream inside the run's own actor, so a model that polls
+///   its connection inline has this for nothing.
+/// * `poll_next` returns quickly. A poll that blocks its thread cannot be cancelled by anything.
+/// * The stream says [`ModelChunk::Connected`] when the provider has answered, then what it hears, and
+///   [`ModelChunk::Finished`] last. A stream that ends without `Finished` was cut off: its run ends `Error`.
+/// * It never retries by itself once it has yielded anything but `Connected`. Before that the runtime retries an error
+///   that allows it, as the agent's [`RetryPolicy`](crate::RetryPolicy) says, asleep where a cancel reaches it.
+/// * A panic ends the one run.
+///
+/// ```
+/// use futures::{Stream, stream};
+/// use quell_actors::{FinishReason, Model, ModelChunk, ModelError, ModelRequest};
+///
+/// struct Echo;
+///
+/// impl Model for Echo {
+///     fn stream(
+///         &self,
+///         request: ModelRequest,
+///     ) -> impl Stream<Item = Result<ModelChunk, ModelError>> + Send + 'static {
+///         let last = request.messages.last().map_or("", |message| message.text());
+///         stream::iter([
+///             Ok(ModelChunk::Connected),
+///             Ok(ModelChunk::Text(last.into())),
+///             Ok(ModelChunk::Finished(FinishReason::Stop)),
+///         ])
+///     }
+/// }
+/// ```
+pub trait Model: Send + Sync + 'static {
+    /// Answers one request. Nothing happens before the stream is polled.
+    fn stream(
+        &self,
+        request: ModelRequest,
+    ) -> impl Stream<Item = Result<ModelChunk, ModelError>> + Send + 'static;
+}
+
+/// What a model is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ModelRequest {
+    /// The conversation: the agent's instructions first, then what was said.
+    pub messages: Arc<[Message]>,
+}
+
+impl ModelRequest {
+    /// A request with these messages.
+    pub fn new(messages: impl Into<Arc<[Message]>>) -> ModelRequest {
+        ModelRequest {
+            messages: messages.into(),
+        }
+    }
+}
+
+/// A piece of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ModelChunk {
+    /// The provider has answered; its words follow.
+    Connected,
+    /// The next words.
+    Text(Arc<str>),
+    /// The next words of what the model thinks aloud.
+    Reasoning(Arc<str>),
+    /// The next piece of a call of a tool.
+    ToolCall(Box<ToolCallDelta>),
+    /// What the provider counted so far in this request. The last one counts.
+    Usage(ModelUsage),
+    /// The answer is over. The last chunk; whatever comes after it is not read.
+    Finished(FinishReason),
+}
+
+/// A piece of a call of a tool. Pieces of one call share its index; of `id` and `name` the first that is given counts,
+/// and the `arguments` are joined.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolCallDelta {
+    /// Which call of the answer, from 0.
+    pub index: u32,
+    /// The call's id.
+    pub id: Option<String>,
+    /// The tool's name.
+    pub name: Option<String>,
+    /// The next piece of the arguments' JSON.
+    pub arguments: String,
+}
+
+/// What a provider counted in one request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ModelUsage {
+    /// Tokens that went in, when the provider says so.
+    pub input_tokens: Option<u64>,
+    /// Tokens that came out so far, when the provider says so.
+    pub output_tokens: Option<u64>,
+}
+
+/// Whether a failed request may be repeated. Only asked before the first byte of output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retry {
+    /// It would fail again.
+    #[default]
+    Never,
+    /// Yes, after a pause that the agent's policy decides.
+    Backoff,
+    /// Yes, and the provider says when.
+    After(Duration),
+}
+
+/// What kind of thing failed on the way to a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ModelErrorKind {
+    /// No connection could be made.
+    Connect,
+    /// The connection broke, or nothing came in time.
+    Connection,
+    /// The provider refused the request, with this HTTP status.
+    Status(u16),
+    /// The provider said that it failed, in the middle of its answer.
+    Provider,
+    /// The provider said something that is not of its protocol.
+    Protocol,
+    /// The provider said more in one piece than is allowed.
+    TooLarge,
+}
+
+/// How a model failed. The message is for a person to read, names the place, and holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ModelError {
+    /// What kind of thing failed.
+    pub kind: ModelErrorKind,
+    /// What happened.
+    pub message: String,
+    /// Whether the request may be repeated.
+    pub retry: Retry,
+}
+
+impl ModelError {
+    /// An error that is not to be retried.
+    pub fn new(kind: ModelErrorKind, message: impl Into<String>) -> ModelError {
+        ModelError {
+            kind,
+            message: message.into(),
+            retry: Retry::Never,
+        }
+    }
+
+    /// The same error, with another word on retrying.
+    pub fn with_retry(mut self, retry: Retry) -> ModelError {
+        self.retry = retry;
+        self
+    }
+}
+
+/// The stream of one answer, as a run holds it.
+pub(crate) type Chunks = BoxStream<'static, Result<ModelChunk, ModelError>>;
+
+/// The object-safe twin of [`Model`], so that an agent needs no type parameter.
+pub(crate) trait DynModel: Send + Sync {
+    fn stream(&self, request: ModelRequest) -> Chunks;
+}
+
+impl<M: Model> DynModel for M {
+    fn stream(&self, request: ModelRequest) -> Chunks {
+        Model::stream(self, request).boxed()
+    }
+}
+
+impl fmt::Debug for dyn DynModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("dyn Model")
+    }
+}

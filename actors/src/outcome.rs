@@ -1,0 +1,165 @@
+//! How runs end, and what is kept of them.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{cancel::Receipt, status::RunStatus};
+
+/// Where a number of tokens comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    /// No model was asked, so there is nothing to count.
+    #[default]
+    None,
+    /// The provider said so, and nothing was said after its number.
+    Provider,
+    /// Counted here, wholly or in part, at four bytes of UTF-8 a token: a cancelled stream ends before the provider
+    /// says its number.
+    Estimate,
+}
+
+/// Tokens used by a run, over all its requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens that went to the model.
+    pub input_tokens: u64,
+    /// Tokens that came from it.
+    pub output_tokens: u64,
+    /// Where the two numbers come from.
+    pub source: UsageSource,
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match self.source {
+            UsageSource::None => return f.write_str("none: no model was asked"),
+            UsageSource::Provider => "by the provider's count",
+            UsageSource::Estimate => "estimated",
+        };
+        let (input, output) = (self.input_tokens, self.output_tokens);
+        write!(f, "{input} in, {output} out, {source}")
+    }
+}
+
+/// Why a model stopped speaking.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// It had said what it had to say.
+    Stop,
+    /// It reached its limit of tokens.
+    Length,
+    /// It wants tools to be called.
+    ToolCalls,
+    /// A filter of the provider stopped it.
+    ContentFilter,
+    /// It refused to answer; what it said is the refusal.
+    Refusal,
+    /// The request failed; the event says how.
+    Failed,
+    /// A reason this release has no word for, as the provider spelled it.
+    Other(Arc<str>),
+}
+
+/// A whole answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reply {
+    /// What the model said.
+    pub text: String,
+    /// What it thought aloud, where the provider shows that.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reasoning: String,
+    /// Why it stopped.
+    pub finish: FinishReason,
+    /// Tokens used.
+    pub usage: Usage,
+}
+
+/// What a cancelled run had said, and what its cancel did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partial {
+    /// What the model had said until then.
+    pub text: String,
+    /// What it had thought aloud until then.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reasoning: String,
+    /// What the cancel did.
+    pub receipt: Receipt,
+}
+
+/// What kind of thing failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorReason {
+    /// The model, or the way to it, failed.
+    Model,
+    /// The model's stream ended in the middle of an answer.
+    Truncated,
+    /// The model called a tool, and its agent has none.
+    UnexpectedToolCall,
+    /// A model panicked.
+    Panicked,
+    /// The run's actor was killed, or ended in a way it should not.
+    Killed,
+    /// The process ended while the run was at work.
+    Interrupted,
+}
+
+/// How a run failed, and what it had said until then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct RunError {
+    /// What kind of thing failed.
+    pub reason: ErrorReason,
+    /// What happened, for a person to read.
+    pub message: String,
+    /// What the model had said until then.
+    pub text: String,
+    /// What it had thought aloud until then.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reasoning: String,
+    /// Tokens used.
+    pub usage: Usage,
+}
+
+/// How a run ended. A cancelled run is no error: it has a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The model finished its answer.
+    Completed(Arc<Reply>),
+    /// The run was cancelled.
+    Cancelled(Arc<Partial>),
+    /// The run failed.
+    Error(Arc<RunError>),
+}
+
+impl Outcome {
+    /// The status of a run that ended so.
+    pub const fn status(&self) -> RunStatus {
+        match self {
+            Outcome::Completed(_) => RunStatus::Completed,
+            Outcome::Cancelled(_) => RunStatus::Cancelled,
+            Outcome::Error(_) => RunStatus::Error,
+        }
+    }
+
+    /// What the model said, whole or in part.
+    pub fn text(&self) -> &str {
+        match self {
+            Outcome::Completed(reply) => &reply.text,
+            Outcome::Cancelled(partial) => &partial.text,
+            Outcome::Error(error) => &error.text,
+        }
+    }
+
+    /// Tokens used.
+    pub fn usage(&self) -> Usage {
+        match self {
+            Outcome::Completed(reply) => reply.usage,
+            Outcome::Cancelled(partial) => partial.receipt.usage,
+            Outcome::Error(error) => error.usage,
+        }
+    }
+}
