@@ -1,0 +1,194 @@
+//! One run, as whoever started it holds it.
+
+pub(crate) mod actor;
+mod drive;
+mod ending;
+mod events;
+mod flush;
+pub(crate) mod log;
+mod poke;
+mod subscribe;
+mod tally;
+pub(crate) mod waiters;
+mod work;
+
+use std::{
+    fmt,
+    future::{Future, poll_fn},
+    sync::Arc,
+    time::Duration,
+};
+
+use ractor::{ActorRef, Message};
+use tokio::time::timeout;
+
+pub(crate) use self::subscribe::feed;
+pub use self::{events::EventStream, subscribe::Delivery};
+use self::{
+    log::{Decision, RunLog},
+    waiters::WaiterKey,
+};
+use crate::{
+    cancel::{CancelOutcome, CancelRequest},
+    error::EventsError,
+    id::RunId,
+    outcome::Outcome,
+    status::RunStatus,
+};
+
+/// How long a cancel waits for its event to be stored together with the ending, before it is sent on its way alone.
+const TOGETHER: Duration = Duration::from_millis(5);
+
+/// How long a cancel waits for the store in all.
+const DURABLE: Duration = Duration::from_millis(100);
+
+/// One run. Cheap to clone; all clones stand for the same run. Dropping them cancels nothing.
+#[derive(Clone)]
+pub struct Run {
+    log: Arc<RunLog>,
+}
+
+impl Run {
+    pub(crate) fn new(log: Arc<RunLog>) -> Run {
+        Run { log }
+    }
+
+    /// The run's id.
+    pub fn id(&self) -> RunId {
+        self.log.id
+    }
+
+    /// The name of the agent.
+    pub fn agent(&self) -> &str {
+        &self.log.agent
+    }
+
+    /// The session the run belongs to, if any.
+    pub fn session_id(&self) -> Option<&str> {
+        self.log.session_id.as_deref()
+    }
+
+    /// Where the run stands now. Answered at once, whatever the model is at. It may be ahead of an event that still
+    /// waits in a stream or a mailbox: there, decide by the event.
+    pub fn status(&self) -> RunStatus {
+        self.log.status()
+    }
+
+    /// The run's events from the first on.
+    pub fn events(&self) -> EventStream {
+        self.events_from(1)
+    }
+
+    /// The run's events from position `seq` on: to resume, one more than the last that was seen.
+    pub fn events_from(&self, seq: u64) -> EventStream {
+        EventStream::new(self.log.clone(), seq)
+    }
+
+    /// Feeds the run's events to an actor, from the first on, as messages made from [`Delivery`].
+    ///
+    /// At most 64 deliveries are on their way at a time; a slow actor lags behind and then catches up from the log, so
+    /// nothing is lost and nothing grows. An actor that has stopped is no longer fed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn subscribe<M>(&self, actor: &ActorRef<M>)
+    where
+        M: Message + From<Delivery>,
+    {
+        feed(self.events(), actor.clone());
+    }
+
+    /// Cancels the run: [`cancel_with`](Run::cancel_with) the reason `Requested`.
+    pub fn cancel(&self) -> impl Future<Output = CancelOutcome> + Send + use<> {
+        self.cancel_with(CancelRequest::default())
+    }
+
+    /// Cancels the run, wherever it is.
+    ///
+    /// The cancel takes effect in this call: the answer is decided, and the run's actor is woken to drop what is at
+    /// work. The future that is returned waits for the `CancelRequested` event to be stored, 100 ms at most.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not take the cancel back.
+    pub fn cancel_with(
+        &self,
+        request: CancelRequest,
+    ) -> impl Future<Output = CancelOutcome> + Send + use<> {
+        let decision = self.log.cancel(&request);
+        let log = self.log.clone();
+        async move {
+            match decision {
+                Decision::Accepted { seq } => CancelOutcome::Accepted {
+                    seq,
+                    durable: durable(&log, seq).await,
+                },
+                Decision::AlreadyCancelling => CancelOutcome::AlreadyCancelling,
+                Decision::AlreadyEnded(status) => CancelOutcome::AlreadyEnded { status },
+            }
+        }
+    }
+
+    /// Waits for the run to end, and for that to be stored.
+    ///
+    /// # Errors
+    ///
+    /// [`EventsError`] when the store was lost, or could not be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels nothing.
+    pub async fn outcome(&self) -> Result<Outcome, EventsError> {
+        let mut waiter = Waiter::new(&self.log);
+        let last = poll_fn(|cx| waiter.log.poll_ended(&mut waiter.key, cx)).await?;
+        match self.events_from(last).next().await {
+            Some(event) => event?.kind.outcome(),
+            None => None,
+        }
+        .ok_or(EventsError::Expired { first: last + 1 })
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run")
+            .field("id", &self.log.id)
+            .field("agent", &self.log.agent)
+            .field("status", &self.status())
+            .finish()
+    }
+}
+
+/// Whether position `seq` is stored in time.
+async fn durable(log: &Arc<RunLog>, seq: u64) -> bool {
+    let mut waiter = Waiter::new(log);
+    let mut stored = std::pin::pin!(poll_fn(|cx| waiter.log.poll_mark(seq, &mut waiter.key, cx)));
+    if let Ok(answer) = timeout(TOGETHER, stored.as_mut()).await {
+        return answer.is_ok();
+    }
+    // What is at work takes its time to end, and the cancel is not to wait for it.
+    log.flush();
+    matches!(timeout(DURABLE - TOGETHER, stored).await, Ok(Ok(())))
+}
+
+/// Somebody who waits for a log, and leaves its list when dropped.
+pub(crate) struct Waiter<'a> {
+    pub(crate) log: &'a Arc<RunLog>,
+    pub(crate) key: WaiterKey,
+}
+
+impl<'a> Waiter<'a> {
+    pub(crate) fn new(log: &'a Arc<RunLog>) -> Waiter<'a> {
+        Waiter {
+            log,
+            key: WaiterKey::default(),
+        }
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.log.forget_waiter(self.key);
+    }
+}

@@ -1,0 +1,233 @@
+//! The actor of one run: it drives the run's work, and lets control in at any moment.
+//!
+//! The trap of actor systems is a handler that awaits the model: the mailbox is deaf until the model speaks. Here one
+//! `Drive` message polls the work raced against the run's [`Poke`](super::poke::Poke), control first, and leaves when the
+//! run is over or after a burst of chunks, so that ractor gets its turn. There are two ways to wait, with one poll
+//! function under both:
+//!
+//! * **inline** (runs under the runtime's own supervisor): the handler awaits. The cheapest way, and `kill` still takes
+//!   effect at the await. A native `stop` would have to wait for the handler, but nobody outside has a reference.
+//! * **by mailbox** (runs under a supervisor of somebody else): the handler never awaits. It polls once with a waker that
+//!   casts the next `Drive`, so that the mailbox is always free and a native `stop` is heard at once.
+//!
+//! Nothing that must be dropped lives in the actor's `State`, which ractor hands to the supervisor: the work and the
+//! guard that ends the log are fields of the actor value, which is dropped at once however the actor ends.
+
+use std::{
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+
+use super::{
+    drive::{Burst, Driver},
+    log::{Ending, RunLog},
+    work::Work,
+};
+use crate::{
+    agent::Agent,
+    cancel::{CancelReason, CancelRequest},
+    lock::locked,
+    message::Message,
+    outcome::ErrorReason,
+};
+
+/// Ends the log and drops the work when the actor is gone, whatever ended it. Made before the spawn, so that a run which
+/// never got an actor has its ending too.
+pub(crate) struct Guard {
+    log: Arc<RunLog>,
+    work: Mutex<Option<Box<Driver>>>,
+}
+
+impl Guard {
+    pub(crate) fn new(log: Arc<RunLog>) -> Guard {
+        Guard {
+            log,
+            work: Mutex::new(None),
+        }
+    }
+
+    fn put(&self, driver: Box<Driver>) {
+        *locked(&self.work) = Some(driver);
+    }
+
+    fn take(&self) -> Option<Box<Driver>> {
+        locked(&self.work).take()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let dropped = quietly_drop(self.take());
+        self.log.poke.forget();
+        let reason = if std::thread::panicking() || dropped.is_err() {
+            ErrorReason::Panicked
+        } else {
+            ErrorReason::Killed
+        };
+        let message = dropped
+            .err()
+            .unwrap_or_else(|| "the run's actor was killed".to_owned());
+        self.log.end(Ending::Failed(reason, message));
+    }
+}
+
+/// Drops what a user wrote. If that panics, the message is the error.
+fn quietly_drop<T>(value: T) -> Result<(), String> {
+    catch_unwind(AssertUnwindSafe(|| drop(value)))
+        .map_err(|panic| format!("the model panicked when dropped: {}", words_of(&*panic)))
+}
+
+/// The text of a panic.
+fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a text")
+}
+
+/// The only message: go on.
+pub(crate) struct Drive;
+
+/// How the actor waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    Inline,
+    ByMailbox,
+}
+
+/// The actor of one run.
+pub(crate) struct RunActor {
+    guard: Guard,
+    waiting: Waiting,
+    mailbox: OnceLock<Arc<Mailbox>>,
+}
+
+impl RunActor {
+    pub(crate) fn new(
+        guard: Guard,
+        agent: Agent,
+        messages: Arc<[Message]>,
+        waiting: Waiting,
+    ) -> RunActor {
+        let work = Work::new(agent, messages);
+        guard.put(Box::new(Driver::new(guard.log.clone(), work)));
+        RunActor {
+            guard,
+            waiting,
+            mailbox: OnceLock::new(),
+        }
+    }
+
+    /// Polls the run's work for one burst. A panic of the model's ends the run and nothing else.
+    fn poll(driver: &mut Driver, cx: &mut Context<'_>) -> Poll<Burst> {
+        catch_unwind(AssertUnwindSafe(|| driver.poll_burst(cx))).unwrap_or_else(|panic| {
+            let message = format!("the model panicked: {}", words_of(&*panic));
+            Poll::Ready(Burst::Over(Ending::Failed(ErrorReason::Panicked, message)))
+        })
+    }
+
+    /// Polls without waiting: whatever wakes the work casts the next `Drive`.
+    fn poll_by_mailbox(&self, me: &ActorRef<Drive>, driver: &mut Driver) -> Poll<Burst> {
+        let mailbox = self.mailbox.get_or_init(|| {
+            Arc::new(Mailbox {
+                actor: me.clone(),
+                queued: AtomicBool::new(true),
+            })
+        });
+        mailbox.queued.store(false, Ordering::Release);
+        let waker = Waker::from(mailbox.clone());
+        Self::poll(driver, &mut Context::from_waker(&waker))
+    }
+
+    /// Ends the run: first everything that works for it is dropped, then the log is told.
+    fn finish(&self, me: &ActorRef<Drive>, driver: Box<Driver>, ending: Ending) {
+        let ending = match (quietly_drop(driver), ending) {
+            (Ok(()), ending) | (Err(_), ending @ Ending::Failed(..)) => ending,
+            // What the model said is whole, and the fault is in the log of the process.
+            (Err(fault), ending @ Ending::Completed(_)) => {
+                tracing::error!(run_id = %self.guard.log.id, fault);
+                ending
+            }
+            (Err(fault), Ending::Quiet) => Ending::Failed(ErrorReason::Panicked, fault),
+        };
+        self.guard.log.end(ending);
+        me.stop(None);
+    }
+}
+
+impl Actor for RunActor {
+    type Msg = Drive;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, me: ActorRef<Drive>, (): ()) -> Result<(), ActorProcessingErr> {
+        me.cast(Drive)?;
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        me: ActorRef<Drive>,
+        Drive: Drive,
+        (): &mut (),
+    ) -> Result<(), ActorProcessingErr> {
+        // A run that is over may still find a `Drive` in its mailbox.
+        let Some(mut driver) = self.guard.take() else {
+            return Ok(());
+        };
+        let burst = match self.waiting {
+            // While the handler awaits, the work is in the handler's own future, and goes with it when it is killed.
+            Waiting::Inline => Poll::Ready(poll_fn(|cx| Self::poll(&mut driver, cx)).await),
+            Waiting::ByMailbox => self.poll_by_mailbox(&me, &mut driver),
+        };
+        match burst {
+            Poll::Ready(Burst::Over(ending)) => self.finish(&me, driver, ending),
+            Poll::Ready(Burst::Again) => {
+                self.guard.put(driver);
+                // On an actor that is drained the cast fails, and the drain ends the run.
+                let _ = me.cast(Drive);
+            }
+            Poll::Pending => self.guard.put(driver),
+        }
+        Ok(())
+    }
+
+    /// A graceful stop from outside is a cancel.
+    async fn post_stop(&self, _: ActorRef<Drive>, (): &mut ()) -> Result<(), ActorProcessingErr> {
+        let stopped = CancelReason::Because("its actor was stopped".into());
+        self.guard.log.cancel(&CancelRequest::new(stopped));
+        let ending = match quietly_drop(self.guard.take()) {
+            Ok(()) => Ending::Quiet,
+            Err(fault) => Ending::Failed(ErrorReason::Panicked, fault),
+        };
+        self.guard.log.end(ending);
+        Ok(())
+    }
+}
+
+/// Wakes an actor by its mailbox, with one `Drive` at a time.
+struct Mailbox {
+    actor: ActorRef<Drive>,
+    queued: AtomicBool,
+}
+
+impl Wake for Mailbox {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            // An actor that has ended needs no waking.
+            let _ = self.actor.cast(Drive);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Carrying what is decided to the store. One append in flight for each run; it goes on when the run's actor is gone.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use futures::{FutureExt, future::BoxFuture};
+use tokio::time::Instant;
+
+use super::log::{Ending, RunLog};
+use crate::{
+    machine::State,
+    store::{AppendError, BatchId, Events, Expected},
+};
+
+/// How many events may be decided and not stored before the model is not read further.
+const MAX_BACKLOG: u64 = 1024;
+
+/// The generation of ownership. It grows when a run is taken over, which only a store that outlives a process allows.
+const EPOCH: u64 = 1;
+
+/// Pauses between two tries of one append.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+type Answer = Result<u64, AppendError>;
+
+/// One append, with all that a retry needs.
+#[derive(Clone)]
+pub(super) struct Batch {
+    expected: Expected,
+    id: BatchId,
+    events: Events,
+}
+
+impl Batch {
+    /// What is decided and not stored.
+    pub(super) fn new(log: &RunLog, stored: u64, decided: u64) -> Batch {
+        /// Batches of this process. With the run's id, which no other process uses while this one owns the run, a count
+        /// is name enough.
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        Batch {
+            expected: Expected {
+                epoch: EPOCH,
+                last: stored,
+            },
+            id: BatchId(u128::from(COUNT.fetch_add(1, Ordering::Relaxed))),
+            events: Events::of(&log.tape, stored + 1, decided),
+        }
+    }
+}
+
+impl RunLog {
+    /// Sends whatever is decided on its way.
+    pub(crate) fn flush(self: &Arc<Self>) {
+        let batch = self.next_batch(&mut self.lock());
+        self.carry(batch);
+    }
+
+    /// Carries `batch`, and what is decided meanwhile, to the store. `true`: all of it is stored already. A store that
+    /// answers at once, as memory does, costs no task.
+    pub(super) fn carry(self: &Arc<Self>, mut batch: Option<Batch>) -> bool {
+        while let Some(next) = batch {
+            let mut append = self.append(&next);
+            match poll_once(&mut append) {
+                Poll::Ready(Ok(last)) => batch = self.stored(last),
+                Poll::Ready(Err(error)) => {
+                    let answer = futures::future::ready(Err(error)).boxed();
+                    self.spawn_carrier(next, answer);
+                    return false;
+                }
+                Poll::Pending => {
+                    self.spawn_carrier(next, append);
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// The append of `batch`. A store that panics is in doubt, like one that does not know.
+    fn append(self: &Arc<Self>, batch: &Batch) -> BoxFuture<'static, Answer> {
+        let Batch {
+            expected,
+            id,
+            events,
+        } = batch.clone();
+        let store = self.house.store.clone();
+        store.append(self.id, expected, id, events)
+    }
+
+    fn spawn_carrier(self: &Arc<Self>, batch: Batch, append: BoxFuture<'static, Answer>) {
+        let log = self.clone();
+        self.house.tokio.spawn(async move {
+            let (mut batch, mut append) = (batch, append);
+            loop {
+                match log.settle(&batch, append).await {
+                    Ok(last) => match log.stored(last) {
+                        Some(next) => {
+                            append = log.append(&next);
+                            batch = next;
+                        }
+                        None => return,
+                    },
+                    Err(error) => return log.lose(error),
+                }
+            }
+        });
+    }
+
+    /// Waits for the answer to an append, and tries it again for as long as the store's answer allows.
+    async fn settle(self: &Arc<Self>, batch: &Batch, append: BoxFuture<'static, Answer>) -> Answer {
+        let since = Instant::now();
+        let (mut append, mut pause) = (append, FIRST_PAUSE);
+        loop {
+            let answer = AssertUnwindSafe(append)
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| Err(panicked()));
+            let error = match answer {
+                Ok(last) => return Ok(last),
+                Err(error) => error,
+            };
+            let first = batch.expected.last == 0;
+            let hopeless = match &error {
+                AppendError::Fenced { .. } | AppendError::Ended { .. } => true,
+                // Nothing of the run is stored, so its start can be refused, and is, without delay.
+                AppendError::Unavailable(_) => first,
+                AppendError::Unknown(_) => false,
+            };
+            if hopeless || since.elapsed() >= self.house.store_patience {
+                return Err(error);
+            }
+            tracing::warn!(run_id = %self.id, %error, "the store did not confirm; trying again");
+            self.lock().stuck = true;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            append = self.append(batch);
+        }
+    }
+
+    /// Moves the mark: everything up to `last` is stored. Answers the next append.
+    fn stored(self: &Arc<Self>, last: u64) -> Option<Batch> {
+        let mut inner = self.lock();
+        inner.stored = last.min(inner.decided);
+        inner.flushing = false;
+        inner.stuck = false;
+        let changes = if inner.changes.is_empty() {
+            Vec::new()
+        } else {
+            let stored = inner.stored;
+            inner
+                .changes
+                .extract_if(.., |change| change.seq <= stored)
+                .collect()
+        };
+        let woken = RunLog::woken(&mut inner);
+        let batch = self.next_batch(&mut inner);
+        let poke = std::mem::take(&mut inner.wants_room);
+        let settled = matches!(inner.state, State::Ended(_)) && inner.stored == inner.decided;
+        drop(inner);
+
+        woken.wake();
+        if poke {
+            self.poke.poke();
+        }
+        for change in changes {
+            self.keeper.changed(change);
+        }
+        if settled {
+            self.keeper.settled(self.id);
+        }
+        batch
+    }
+
+    /// Gives the store up: nothing further of this run is shown.
+    fn lose(self: &Arc<Self>, error: AppendError) {
+        tracing::error!(run_id = %self.id, %error, "the store was lost");
+        let mut inner = self.lock();
+        inner.flushing = false;
+        inner.lost = Some(error.clone());
+        let woken = RunLog::woken(&mut inner);
+        let state = inner.state;
+        drop(inner);
+
+        woken.wake();
+        match state {
+            State::Ended(_) => self.keeper.settled(self.id),
+            // No actor is there to end it.
+            State::Queued => {
+                self.end(Ending::store_lost(&error));
+            }
+            State::Ready
+            | State::Connecting
+            | State::Waiting
+            | State::Streaming
+            | State::Resting
+            | State::Cancelling => self.poke.poke(),
+        }
+    }
+
+    /// Whether the model may be read further: the run's start is stored, and not too much waits for the store.
+    pub(super) fn has_room(&self) -> bool {
+        let mut inner = self.lock();
+        let room = inner.stored > 0 && !inner.stuck && inner.decided - inner.stored <= MAX_BACKLOG;
+        inner.wants_room = !room;
+        room
+    }
+}
+
+/// Polls an append once, without waiting. Nobody is woken by it: who gets `Pending` has to poll again.
+fn poll_once(append: &mut BoxFuture<'static, Answer>) -> Poll<Answer> {
+    let mut cx = Context::from_waker(Waker::noop());
+    catch_unwind(AssertUnwindSafe(|| append.poll_unpin(&mut cx)))
+        .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
+}
+
+fn panicked() -> AppendError {
+    AppendError::Unknown("the store panicked".into())
+}

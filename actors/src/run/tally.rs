@@ -1,0 +1,199 @@
+//! Counting tokens, also where no provider says how many there were.
+
+use crate::{
+    model::ModelUsage,
+    outcome::{Usage, UsageSource},
+};
+
+/// What a run has used so far.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// What closed requests used.
+    closed: Usage,
+    open: Option<Open>,
+}
+
+/// The request under way.
+#[derive(Debug)]
+struct Open {
+    asked_bytes: u64,
+    /// Bytes heard since the provider last gave a number.
+    said_bytes: u64,
+    connected: bool,
+    reported: ModelUsage,
+}
+
+/// Tokens in `bytes` of text: four bytes each, which is about right for English and too many for most other text.
+const fn estimate(bytes: u64) -> u64 {
+    bytes.div_ceil(4)
+}
+
+impl Tally {
+    /// A model is asked, with so many bytes of messages.
+    pub(crate) fn ask(&mut self, bytes: u64) {
+        self.open = Some(Open {
+            asked_bytes: bytes,
+            said_bytes: 0,
+            connected: false,
+            reported: ModelUsage::default(),
+        });
+    }
+
+    /// The model has answered.
+    pub(crate) fn connected(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.connected = true;
+        }
+    }
+
+    /// The model said so many bytes.
+    pub(crate) fn said(&mut self, bytes: u64) {
+        if let Some(open) = &mut self.open {
+            open.connected = true;
+            open.said_bytes += bytes;
+        }
+    }
+
+    /// The provider gave a number.
+    pub(crate) fn reported(&mut self, usage: ModelUsage) {
+        if let Some(open) = &mut self.open {
+            open.reported = ModelUsage {
+                input_tokens: usage.input_tokens.or(open.reported.input_tokens),
+                output_tokens: usage.output_tokens.or(open.reported.output_tokens),
+            };
+            if usage.output_tokens.is_some() {
+                open.said_bytes = 0;
+            }
+        }
+    }
+
+    /// The request under way is over. Answers what it used.
+    pub(crate) fn close(&mut self) -> Usage {
+        let usage = self
+            .open
+            .take()
+            .map_or(Usage::default(), |open| open.usage());
+        self.closed = sum(self.closed, usage);
+        usage
+    }
+
+    /// The request under way was refused before it was answered: it used nothing.
+    pub(crate) fn refused(&mut self) -> Usage {
+        match self.open.take() {
+            Some(open) if open.connected => {
+                self.open = Some(open);
+                self.close()
+            }
+            Some(_) | None => Usage::default(),
+        }
+    }
+
+    /// What the run has used so far.
+    pub(crate) fn total(&self) -> Usage {
+        self.open
+            .as_ref()
+            .map_or(self.closed, |open| sum(self.closed, open.usage()))
+    }
+}
+
+impl Open {
+    fn usage(&self) -> Usage {
+        let ModelUsage {
+            input_tokens,
+            output_tokens,
+        } = self.reported;
+        let exact = input_tokens.is_some() && output_tokens.is_some() && self.said_bytes == 0;
+        Usage {
+            input_tokens: input_tokens.unwrap_or(estimate(self.asked_bytes)),
+            output_tokens: output_tokens
+                .unwrap_or(0)
+                .saturating_add(estimate(self.said_bytes)),
+            source: if exact {
+                UsageSource::Provider
+            } else {
+                UsageSource::Estimate
+            },
+        }
+    }
+}
+
+fn sum(a: Usage, b: Usage) -> Usage {
+    Usage {
+        input_tokens: a.input_tokens.saturating_add(b.input_tokens),
+        output_tokens: a.output_tokens.saturating_add(b.output_tokens),
+        source: match (a.source, b.source) {
+            (UsageSource::None, source) | (source, UsageSource::None) => source,
+            (UsageSource::Provider, UsageSource::Provider) => UsageSource::Provider,
+            (UsageSource::Estimate, _) | (_, UsageSource::Estimate) => UsageSource::Estimate,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(input_tokens: u64, output_tokens: u64, source: UsageSource) -> Usage {
+        Usage {
+            input_tokens,
+            output_tokens,
+            source,
+        }
+    }
+
+    fn report(input: u64, output: u64) -> ModelUsage {
+        ModelUsage {
+            input_tokens: Some(input),
+            output_tokens: Some(output),
+        }
+    }
+
+    #[test]
+    fn nothing_asked_is_nothing_used() {
+        let mut tally = Tally::default();
+        tally.said(100);
+        tally.reported(report(1, 1));
+        assert_eq!(tally.total(), Usage::default());
+    }
+
+    #[test]
+    fn without_a_number_of_the_provider_it_is_an_estimate() {
+        let mut tally = Tally::default();
+        tally.ask(40);
+        tally.said(9);
+        assert_eq!(tally.total(), usage(10, 3, UsageSource::Estimate));
+    }
+
+    #[test]
+    fn the_providers_last_number_counts() {
+        let mut tally = Tally::default();
+        tally.ask(40);
+        tally.said(9);
+        tally.reported(report(12, 2));
+        tally.reported(report(12, 5));
+        assert_eq!(tally.total(), usage(12, 5, UsageSource::Provider));
+    }
+
+    #[test]
+    fn words_after_the_providers_number_make_it_an_estimate() {
+        let mut tally = Tally::default();
+        tally.ask(40);
+        tally.reported(report(12, 5));
+        tally.said(8);
+        assert_eq!(tally.total(), usage(12, 7, UsageSource::Estimate));
+    }
+
+    #[test]
+    fn requests_add_up_and_a_refused_one_used_nothing() {
+        let mut tally = Tally::default();
+        tally.ask(400);
+        assert_eq!(tally.refused(), Usage::default());
+        tally.ask(400);
+        tally.said(1);
+        tally.reported(report(90, 3));
+        assert_eq!(tally.close(), usage(90, 3, UsageSource::Provider));
+        tally.ask(4);
+        tally.connected();
+        assert_eq!(tally.total(), usage(91, 3, UsageSource::Estimate));
+    }
+}

@@ -1,0 +1,249 @@
+//! Starting runs, finding them, and ending them all.
+
+mod cancel;
+mod registry;
+mod shutdown;
+mod start;
+mod supervisor;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures::{StreamExt, stream};
+use ractor::{ActorCell, ActorRef, Message};
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+use self::registry::Registry;
+pub use self::{
+    cancel::Which,
+    shutdown::{Shutdown, ShutdownReport},
+    start::NewRun,
+};
+use crate::{
+    agent::Agent,
+    error::{EventsError, StartError},
+    event::StatusChange,
+    id::RunId,
+    run::{Delivery, Run, feed, log::RunLog},
+    status::RunStatus,
+    store::{MemoryStore, Store},
+};
+
+/// Starts runs, finds them by id, and ends them.
+///
+/// Cheap to clone; all clones stand for the same runtime. There is no global state: two runtimes in one process do not
+/// know of each other. Dropping the last clone cancels nothing: its runs go on to their ends.
+#[derive(Clone)]
+pub struct Runtime {
+    owner: Arc<Owner>,
+}
+
+/// What the clones of a runtime share, and nobody else.
+struct Owner {
+    registry: Arc<Registry>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.registry.abandon();
+    }
+}
+
+/// The settings of a runtime. Zero means zero.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RuntimeConfig {
+    /// How many runs may be live at a time. Default: 10,000.
+    pub max_live_runs: usize,
+    /// How many more may wait for a slot. Default: 10,000.
+    pub max_queued_runs: usize,
+    /// How many cancels of unknown runs are remembered; the oldest is forgotten first. Default: 10,000.
+    pub max_remembered_cancels: usize,
+    /// How long such a cancel is remembered. Default: 10 minutes.
+    pub remember_cancels_for: Duration,
+    /// How long a store that does not confirm is asked again before it counts as lost. Default: 10 seconds.
+    pub store_patience: Duration,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> RuntimeConfig {
+        RuntimeConfig {
+            max_live_runs: 10_000,
+            max_queued_runs: 10_000,
+            max_remembered_cancels: 10_000,
+            remember_cancels_for: Duration::from_secs(10 * 60),
+            store_patience: Duration::from_secs(10),
+        }
+    }
+}
+
+/// A run that has not ended, as [`Runtime::list`] shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// Which run.
+    pub run_id: RunId,
+    /// The name of its agent.
+    pub agent: Arc<str>,
+    /// Its session, if any.
+    pub session_id: Option<Arc<str>>,
+    /// Where it stands.
+    pub status: RunStatus,
+}
+
+impl Runtime {
+    /// A runtime with default settings, which keeps what runs say in memory.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    #[allow(
+        clippy::new_without_default,
+        reason = "a runtime is a thing with tasks of its own, and not a value"
+    )]
+    pub fn new() -> Runtime {
+        Runtime::with_config(RuntimeConfig::default())
+    }
+
+    /// A runtime with these settings, which keeps what runs say in memory.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn with_config(config: RuntimeConfig) -> Runtime {
+        Runtime::with_store(config, MemoryStore::default())
+    }
+
+    /// A runtime with these settings and this store.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn with_store(config: RuntimeConfig, store: impl Store) -> Runtime {
+        Runtime::make(config, store, None)
+    }
+
+    /// A runtime whose supervisor is a child of your own actor. It stops with that actor; runs that are at work then
+    /// end.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn linked(config: RuntimeConfig, store: impl Store, supervisor: ActorCell) -> Runtime {
+        Runtime::make(config, store, Some(supervisor))
+    }
+
+    fn make(config: RuntimeConfig, store: impl Store, parent: Option<ActorCell>) -> Runtime {
+        let registry = Registry::new(config, Arc::new(store));
+        supervisor::spawn(&registry, parent);
+        Runtime {
+            owner: Arc::new(Owner { registry }),
+        }
+    }
+
+    fn registry(&self) -> &Arc<Registry> {
+        &self.owner.registry
+    }
+
+    /// Starts a run. It is accepted, and its first event stored, when this returns; it may still wait for a slot then.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing of the run is left behind.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped while it waits for the store, the run goes on, and is found by its id and in
+    /// [`list`](Runtime::list).
+    pub async fn start(&self, agent: &Agent, run: impl Into<NewRun>) -> Result<Run, StartError> {
+        start::start(self.registry(), agent, run.into(), None).await
+    }
+
+    /// Starts a run as a child of your own actor. It is a run of this runtime all the same: it counts for its limits, is
+    /// found by its id, and is kept by its store.
+    ///
+    /// A `stop` of the run's actor ends the run `Cancelled`, a `kill` ends it `Error`, and so does the end of your actor,
+    /// which kills its children. Your actor has to override `handle_supervisor_evt`, since ractor's default stops it when
+    /// a child ends. It learns of the run's end by the last event, never by supervision, which overtakes events that are
+    /// still in the mailbox.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing of the run is left behind.
+    pub async fn start_linked(
+        &self,
+        agent: &Agent,
+        run: impl Into<NewRun>,
+        supervisor: ActorCell,
+    ) -> Result<Run, StartError> {
+        start::start(self.registry(), agent, run.into(), Some(supervisor)).await
+    }
+
+    /// The run of this id: one that is live, or one that has ended and is still kept.
+    ///
+    /// # Errors
+    ///
+    /// [`EventsError::Read`] when the store could not be read.
+    pub async fn get(&self, id: RunId) -> Result<Option<Run>, EventsError> {
+        if let Some(log) = self.registry().find(id) {
+            return Ok(Some(Run::new(log)));
+        }
+        let head = self.registry().head(id).await?;
+        let registry = self.registry();
+        Ok(head.map(|head| {
+            Run::new(RunLog::stored_only(
+                &head,
+                registry.house.clone(),
+                registry.clone(),
+            ))
+        }))
+    }
+
+    /// All runs that have not ended, in no order.
+    pub fn list(&self) -> Vec<RunInfo> {
+        self.registry()
+            .all()
+            .into_iter()
+            .map(|log| RunInfo {
+                run_id: log.id,
+                agent: log.agent.clone(),
+                session_id: log.session_id.clone(),
+                status: log.status(),
+            })
+            .filter(|info| !info.status.is_ended())
+            .collect()
+    }
+
+    /// Feeds the status changes of all runs to an actor, from now on, as messages made from [`Delivery`]: the life of
+    /// every run, without its content.
+    ///
+    /// An actor that is more than 4,096 changes behind is told how many it missed, by
+    /// [`EventsError::Missed`], and goes on from there.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub fn subscribe<M>(&self, actor: &ActorRef<M>)
+    where
+        M: Message + From<Delivery<StatusChange>>,
+    {
+        let changes = self.registry().changes();
+        let changes = stream::unfold(changes, |mut changes| async move {
+            match changes.recv().await {
+                Ok(change) => Some((Ok(change), changes)),
+                Err(broadcast::error::RecvError::Lagged(missed)) => {
+                    Some((Err(EventsError::Missed { missed }), changes))
+                }
+                Err(broadcast::error::RecvError::Closed) => None,
+            }
+        });
+        feed(changes.boxed(), actor.clone());
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("runs", &self.registry().all().len())
+            .finish_non_exhaustive()
+    }
+}

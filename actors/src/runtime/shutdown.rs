@@ -1,0 +1,110 @@
+//! Ending everything, in two phases.
+
+use std::{future::Future, time::Duration};
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{Runtime, Which, supervisor::SupervisorMsg};
+use crate::{
+    cancel::{CancelReason, CancelRequest},
+    outcome::ErrorReason,
+    run::log::Ending,
+};
+
+/// How long a shutdown waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long runs may go on to their own ends. Default: 5 seconds.
+    pub finish_within: Duration,
+    /// How long runs may then take to be cancelled. What has not ended by then is abandoned. Default: 5 seconds.
+    pub cancel_within: Duration,
+}
+
+impl Default for Shutdown {
+    fn default() -> Shutdown {
+        Shutdown {
+            finish_within: Duration::from_secs(5),
+            cancel_within: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What a shutdown did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Runs that ended by themselves.
+    pub finished: usize,
+    /// Runs that were cancelled.
+    pub cancelled: usize,
+    /// Runs that did not let go of their work in time, and were ended without it.
+    pub abandoned: usize,
+}
+
+impl Runtime {
+    /// Ends the runtime: accepts no more runs, lets those there are go on for a while, cancels the rest with the reason
+    /// [`Shutdown`](CancelReason::Shutdown), and stops the supervisor last.
+    ///
+    /// A second shutdown, also at the same time, has nothing left to do but to wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped the runtime stays closed, and what was not cancelled yet goes on.
+    pub async fn shutdown(&self, limits: Shutdown) -> ShutdownReport {
+        let registry = self.registry();
+        registry.close();
+        let before = registry.all().len();
+
+        self.idle(limits.finish_within).await;
+        let request = CancelRequest::new(CancelReason::Shutdown);
+        let until = Instant::now() + limits.cancel_within;
+        let cancelling = self.cancel_all(Which::All, request);
+        let cancelled = timeout_at(until, cancelling)
+            .await
+            .map_or_else(|_| registry.all().len(), |answers| answers.len());
+
+        self.idle(until.saturating_duration_since(Instant::now()))
+            .await;
+        let mut abandoned = 0;
+        for log in registry.all() {
+            let message = "its work did not stop in time, and was abandoned".to_owned();
+            if log.end(Ending::Failed(ErrorReason::Killed, message)) {
+                abandoned += 1;
+            }
+        }
+        self.stop_supervisor(limits.cancel_within).await;
+        ShutdownReport {
+            finished: before.saturating_sub(cancelled),
+            cancelled: cancelled.saturating_sub(abandoned),
+            abandoned,
+        }
+    }
+
+    /// Waits until no run is left, `within` a limit.
+    async fn idle(&self, within: Duration) {
+        let registry = self.registry();
+        let none_left = async {
+            loop {
+                let told = registry.idle.notified();
+                if registry.is_idle() {
+                    return;
+                }
+                told.await;
+            }
+        };
+        let _ = bounded(within, none_left).await;
+    }
+
+    async fn stop_supervisor(&self, within: Duration) {
+        let Some(supervisor) = self.registry().supervisor.get() else {
+            return;
+        };
+        // Answered with an error when the supervisor is gone, which is what is wanted.
+        let _ = supervisor.call(SupervisorMsg::KillAll, Some(within)).await;
+        supervisor.stop(None);
+        let _ = supervisor.wait(Some(within)).await;
+    }
+}
+
+async fn bounded<T>(within: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(within, work).await.ok()
+}

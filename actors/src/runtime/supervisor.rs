@@ -1,0 +1,188 @@
+//! The supervisor: it spawns the runs' actors and links them, and is the second net under their endings.
+
+use std::{collections::HashMap, sync::Arc};
+
+use ractor::{
+    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, RpcReplyPort, SpawnErr,
+    SupervisionEvent,
+};
+
+use super::registry::Registry;
+use crate::{
+    agent::Agent,
+    cancel::{CancelReason, CancelRequest},
+    message::Message,
+    outcome::ErrorReason,
+    run::{
+        actor::{Guard, RunActor, Waiting},
+        log::{Ending, RunLog},
+    },
+};
+
+/// A run that was accepted and has no actor yet. Dropping it ends the run.
+pub(super) struct Launch {
+    log: Arc<RunLog>,
+    guard: Guard,
+    agent: Agent,
+    messages: Arc<[Message]>,
+    /// Whose child it is to be, when not ours.
+    supervisor: Option<ActorCell>,
+}
+
+impl Launch {
+    pub(super) fn new(
+        log: Arc<RunLog>,
+        agent: Agent,
+        messages: Arc<[Message]>,
+        supervisor: Option<ActorCell>,
+    ) -> Launch {
+        Launch {
+            guard: Guard::new(log.clone()),
+            log,
+            agent,
+            messages,
+            supervisor,
+        }
+    }
+
+    pub(super) fn log(&self) -> &Arc<RunLog> {
+        &self.log
+    }
+}
+
+pub(super) enum SupervisorMsg {
+    /// Gives a run its actor.
+    Launch(Box<Launch>),
+    /// Kills what is left.
+    KillAll(RpcReplyPort<()>),
+}
+
+/// Spawns the supervisor of `registry`, under `parent` where there is one.
+pub(super) fn spawn(registry: &Arc<Registry>, parent: Option<ActorCell>) {
+    let supervisor = Supervisor {
+        registry: registry.clone(),
+    };
+    let spawned = match parent {
+        None => ActorRuntime::spawn_instant(None, supervisor, ()),
+        Some(parent) => ActorRuntime::spawn_linked_instant(None, supervisor, (), parent),
+    };
+    // Only a name can be refused, and it has none. Were it refused all the same, the supervisor is dropped, which
+    // closes the registry.
+    if let Ok((actor, _started)) = spawned {
+        let _ = registry.supervisor.set(actor);
+    }
+}
+
+struct Supervisor {
+    registry: Arc<Registry>,
+}
+
+impl Drop for Supervisor {
+    /// However it ended: nobody can launch a run any more, so none is accepted, and those that wait end.
+    fn drop(&mut self) {
+        self.registry.close();
+        drop(self.registry.empty_queue());
+    }
+}
+
+impl Actor for Supervisor {
+    type Msg = SupervisorMsg;
+    /// The runs whose actors are our children.
+    type State = HashMap<ActorId, Arc<RunLog>>;
+    type Arguments = ();
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<SupervisorMsg>,
+        (): (),
+    ) -> Result<Self::State, ActorProcessingErr> {
+        Ok(HashMap::new())
+    }
+
+    async fn handle(
+        &self,
+        me: ActorRef<SupervisorMsg>,
+        message: SupervisorMsg,
+        children: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            SupervisorMsg::Launch(launch) => launch_run(&me, *launch, children).await,
+            SupervisorMsg::KillAll(reply) => {
+                for child in me.get_cell().get_children() {
+                    child.kill();
+                }
+                let _ = reply.send(());
+            }
+        }
+        Ok(())
+    }
+
+    /// ractor's default would stop the supervisor when any run ends.
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<SupervisorMsg>,
+        event: SupervisionEvent,
+        children: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        let (child, message) = match event {
+            SupervisionEvent::ActorTerminated(child, _, _) => {
+                (child, "the run's actor ended without a word".to_owned())
+            }
+            SupervisionEvent::ActorFailed(child, error) => (child, error.to_string()),
+            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {
+                return Ok(());
+            }
+        };
+        if let Some(log) = children.remove(&child.get_id()) {
+            // Refused in all but the strangest cases: the actor, or its guard, has ended the run.
+            log.end(Ending::Failed(ErrorReason::Killed, message));
+        }
+        Ok(())
+    }
+
+    /// A graceful stop cancels what is still at work. The actors are killed next, as ractor does with the children of
+    /// an actor that stops, and their guards end the runs.
+    async fn post_stop(
+        &self,
+        _: ActorRef<SupervisorMsg>,
+        _: &mut Self::State,
+    ) -> Result<(), ActorProcessingErr> {
+        self.registry.close();
+        let request = CancelRequest::new(CancelReason::Shutdown);
+        for log in self.registry.all() {
+            log.cancel(&request);
+        }
+        Ok(())
+    }
+}
+
+/// Spawns the actor of one run. Never fails: a run that gets no actor is ended by its guard.
+async fn launch_run(
+    me: &ActorRef<SupervisorMsg>,
+    launch: Launch,
+    children: &mut HashMap<ActorId, Arc<RunLog>>,
+) {
+    let Launch {
+        log,
+        guard,
+        agent,
+        messages,
+        supervisor,
+    } = launch;
+    let (parent, waiting) = match supervisor {
+        Some(foreign) => (foreign, Waiting::ByMailbox),
+        None => (me.get_cell(), Waiting::Inline),
+    };
+    let actor = RunActor::new(guard, agent, messages, waiting);
+    match Actor::spawn_linked(None, actor, (), parent).await {
+        Ok((actor, _)) if waiting == Waiting::Inline => {
+            children.insert(actor.get_id(), log);
+        }
+        Ok(_) => {}
+        Err(error) => report(&log, &error),
+    }
+}
+
+fn report(log: &RunLog, error: &SpawnErr) {
+    tracing::error!(run_id = %log.id, %error, "the run's actor was not spawned");
+}

@@ -1,0 +1,163 @@
+//! One answer of the storyteller.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{Stream, stream};
+
+use super::{
+    gate::Opened,
+    story::{Dice, Source, Story},
+    storyteller::{Act, Plan},
+};
+use crate::{
+    model::{ModelChunk, ModelError, ModelRequest},
+    outcome::FinishReason,
+};
+
+type Item = Result<ModelChunk, ModelError>;
+
+/// Where an answer stands.
+struct Teller {
+    plan: Arc<Plan>,
+    dice: Dice,
+    story: Story,
+    stage: Stage,
+    /// Words said.
+    said: u64,
+    /// How many of the acts before the next word have been done.
+    acted: usize,
+    opened: Option<Opened>,
+}
+
+enum Stage {
+    Connecting,
+    Thinking(usize),
+    Speaking,
+    Over,
+}
+
+/// Tells the story of `plan`.
+pub(super) fn tell(plan: Arc<Plan>, _: ModelRequest) -> impl Stream<Item = Item> + Send + 'static {
+    let teller = Teller {
+        // The jitter must not follow the story's dice.
+        dice: Dice::new(plan.seed ^ 0x5EED),
+        story: Story::new(plan.seed),
+        plan,
+        stage: Stage::Connecting,
+        said: 0,
+        acted: 0,
+        opened: None,
+    };
+    stream::unfold(teller, |mut teller| async move {
+        let item = teller.next().await?;
+        Some((item, teller))
+    })
+}
+
+impl Teller {
+    async fn next(&mut self) -> Option<Item> {
+        let item = match self.stage {
+            Stage::Connecting => self.connect().await,
+            Stage::Thinking(word) => self.think(word).await,
+            Stage::Speaking => self.speak().await,
+            Stage::Over => None,
+        };
+        match item {
+            Some(Ok(_)) => self.plan.probe.chunk(),
+            Some(Err(_)) | None => self.stage = Stage::Over,
+        }
+        if let Stage::Over = self.stage {
+            self.opened = None;
+        }
+        item
+    }
+
+    async fn connect(&mut self) -> Option<Item> {
+        let (opened, request) = self.plan.probe.opened();
+        self.opened = Some(opened);
+        self.wait(self.plan.connect_after).await;
+        if let Some(error) = usize::try_from(request)
+            .ok()
+            .and_then(|request| self.plan.refusals.get(request))
+        {
+            return Some(Err(error.clone()));
+        }
+        self.stage = Stage::Thinking(0);
+        Some(Ok(ModelChunk::Connected))
+    }
+
+    async fn think(&mut self, word: usize) -> Option<Item> {
+        let next = match &self.plan.thinking {
+            Source::Words(words) => words.get(word).cloned(),
+            Source::Endless => None,
+        };
+        let Some(next) = next else {
+            self.stage = Stage::Speaking;
+            return self.speak().await;
+        };
+        self.wait(self.plan.pace).await;
+        self.stage = Stage::Thinking(word + 1);
+        Some(Ok(ModelChunk::Reasoning(next)))
+    }
+
+    async fn speak(&mut self) -> Option<Item> {
+        while let Some(act) = self.act() {
+            self.acted += 1;
+            match act {
+                Act::Report(usage) => return Some(Ok(ModelChunk::Usage(usage))),
+                Act::Stall => std::future::pending().await,
+                Act::Fail(error) => {
+                    self.wait(Duration::ZERO).await;
+                    return Some(Err(error));
+                }
+                Act::CutOff => return None,
+                Act::Panic => {
+                    self.wait(Duration::ZERO).await;
+                    panic!("the storyteller was told to panic at word {}", self.said)
+                }
+            }
+        }
+        let pause = match self.plan.first_after {
+            Some(first) if self.said == 0 => first,
+            Some(_) | None => self.pause(),
+        };
+        self.wait(pause).await;
+        let word = match &self.plan.source {
+            Source::Words(words) => usize::try_from(self.said)
+                .ok()
+                .and_then(|at| words.get(at).cloned()),
+            Source::Endless => Some(self.story.next_word()),
+        };
+        let Some(word) = word else {
+            self.stage = Stage::Over;
+            return Some(Ok(ModelChunk::Finished(FinishReason::Stop)));
+        };
+        self.said += 1;
+        self.acted = 0;
+        Some(Ok(ModelChunk::Text(word)))
+    }
+
+    /// What is to be done before the next word.
+    fn act(&self) -> Option<Act> {
+        let acts = self.plan.at.get(&self.said)?;
+        acts.get(self.acted).cloned()
+    }
+
+    fn pause(&mut self) -> Duration {
+        if self.plan.jitter == 0.0 {
+            return self.plan.pace;
+        }
+        let share = (self.dice.roll() >> 11) as f64 / (1u64 << 53) as f64;
+        let factor = 1.0 + self.plan.jitter * (2.0 * share - 1.0);
+        self.plan.pace.mul_f64(factor)
+    }
+
+    /// Waits at the gate, or for so long; never not at all, so that a fast model does not starve others.
+    async fn wait(&self, pause: Duration) {
+        match &self.plan.gate {
+            Some(gate) => gate.clone().pass().await,
+            None if pause.is_zero() => tokio::task::yield_now().await,
+            None => tokio::time::sleep(pause).await,
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The seam to stores: where a run's events are kept, with a meaning that one machine and several can give.
+
+mod events;
+mod memory;
+
+use std::{fmt, future::Future, sync::Arc};
+
+use futures::{FutureExt, future::BoxFuture};
+
+pub(crate) use self::events::Tape;
+pub use self::{events::Events, memory::MemoryStore};
+use crate::{event::RunEvent, id::RunId, status::RunStatus};
+
+/// Keeps the events of runs.
+///
+/// What an implementation promises:
+///
+/// * A run's events have contiguous positions from 1.
+/// * [`append`](Store::append) is all or nothing and linearizable per run. It succeeds only when the run's epoch and last
+///   position are the expected ones and the run has not ended. A run that is not there yet has the last position 0, and
+///   the first append makes it, with the epoch it names.
+/// * A retried batch id gives the answer that the first try gave. The last batch id of a run is enough to keep.
+/// * After a terminal event nothing is ever appended to a run.
+/// * A read never shows what a later read does not.
+///
+/// The runtime has one append in flight for each run; what is decided meanwhile goes into the next. An append that can be
+/// answered at once should be: the runtime polls it once where it stands, and pays for a task only when it has to wait.
+pub trait Store: Send + Sync + 'static {
+    /// Appends `events` to `run`, and answers the last position.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError`]. The difference between its `Unknown` and `Unavailable` is what retries rest on: an
+    /// implementation that is in doubt says `Unknown`.
+    ///
+    /// # Cancel safety
+    ///
+    /// A future that is dropped leaves it open whether the events were stored, as [`AppendError::Unknown`] does.
+    fn append(
+        &self,
+        run: RunId,
+        expected: Expected,
+        batch: BatchId,
+        events: Events,
+    ) -> impl Future<Output = Result<u64, AppendError>> + Send;
+
+    /// Where a run stands, or `None` when there is no such run.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when the store cannot be read.
+    fn head(&self, run: RunId) -> impl Future<Output = Result<Option<RunHead>, ReadError>> + Send;
+
+    /// The run's events after position `after`: at least one, unless there is none, and at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when the store cannot be read, or does not have those events any more.
+    fn read(
+        &self,
+        run: RunId,
+        after: u64,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<RunEvent>, ReadError>> + Send;
+}
+
+/// What a run's log must look like for an append to succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The generation of ownership: one more each time that somebody takes the run over. The first is 1.
+    pub epoch: u64,
+    /// The last position; 0 when the run is not there yet.
+    pub last: u64,
+}
+
+/// The name of an append. A retry reuses it, so that events are never stored twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BatchId(pub u128);
+
+/// Why an append was not confirmed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The run's epoch or last position is another than expected: somebody else owns it. Nothing was stored.
+    #[error("the run is owned by somebody else, in epoch {epoch} at event {last}")]
+    Fenced {
+        /// The epoch the run has.
+        epoch: u64,
+        /// The position it is at.
+        last: u64,
+    },
+    /// The run has ended. Nothing was stored.
+    #[error("the run has ended, at event {last}")]
+    Ended {
+        /// The position of its last event.
+        last: u64,
+    },
+    /// The events may be stored or not. Not a failure: the same batch is to be tried again.
+    #[error("it is not known whether the events were stored: {0}")]
+    Unknown(Arc<str>),
+    /// The events were surely not stored.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(Arc<str>),
+}
+
+/// Why a store could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// The events that were asked for are not kept any more.
+    #[error("events before {first} are no longer kept")]
+    Expired {
+        /// The first position that is kept; one past the last when none is.
+        first: u64,
+    },
+    /// The store failed.
+    #[error("{0}")]
+    Failed(Arc<str>),
+}
+
+/// Where a stored run stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunHead {
+    /// Which run.
+    pub run_id: RunId,
+    /// The name of its agent.
+    pub agent: Arc<str>,
+    /// Its session, if any.
+    pub session_id: Option<Arc<str>>,
+    /// Its status after its last event.
+    pub status: RunStatus,
+    /// The position of its last event.
+    pub last: u64,
+    /// The generation of ownership.
+    pub epoch: u64,
+}
+
+/// The object-safe twin of [`Store`].
+pub(crate) trait DynStore: Send + Sync {
+    fn append(
+        self: Arc<Self>,
+        run: RunId,
+        expected: Expected,
+        batch: BatchId,
+        events: Events,
+    ) -> BoxFuture<'static, Result<u64, AppendError>>;
+    fn head(self: Arc<Self>, run: RunId) -> BoxFuture<'static, Result<Option<RunHead>, ReadError>>;
+    fn read(
+        self: Arc<Self>,
+        run: RunId,
+        after: u64,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<RunEvent>, ReadError>>;
+}
+
+impl<S: Store> DynStore for S {
+    fn append(
+        self: Arc<Self>,
+        run: RunId,
+        expected: Expected,
+        batch: BatchId,
+        events: Events,
+    ) -> BoxFuture<'static, Result<u64, AppendError>> {
+        async move { Store::append(&*self, run, expected, batch, events).await }.boxed()
+    }
+
+    fn head(self: Arc<Self>, run: RunId) -> BoxFuture<'static, Result<Option<RunHead>, ReadError>> {
+        async move { Store::head(&*self, run).await }.boxed()
+    }
+
+    fn read(
+        self: Arc<Self>,
+        run: RunId,
+        after: u64,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<Vec<RunEvent>, ReadError>> {
+        async move { Store::read(&*self, run, after, limit).await }.boxed()
+    }
+}
+
+impl fmt::Debug for dyn DynStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("dyn Store")
+    }
+}
