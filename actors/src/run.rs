@@ -5,6 +5,7 @@ mod drive;
 mod ending;
 mod events;
 mod flush;
+pub(crate) mod judge;
 pub(crate) mod log;
 mod poke;
 mod subscribe;
@@ -24,10 +25,7 @@ use tokio::time::timeout;
 
 pub(crate) use self::subscribe::feed;
 pub use self::{events::EventStream, subscribe::Delivery};
-use self::{
-    log::{Decision, RunLog},
-    waiters::WaiterKey,
-};
+use self::{judge::Decision, log::RunLog, waiters::WaiterKey};
 use crate::{
     cancel::{CancelOutcome, CancelRequest},
     error::EventsError,

@@ -27,7 +27,8 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::{
     drive::{Burst, Driver},
-    log::{Ending, RunLog},
+    judge::Ending,
+    log::RunLog,
     work::Work,
 };
 use crate::{

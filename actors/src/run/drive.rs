@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::{
-    log::{Ending, RunLog, Stop, Verdict},
+    judge::{Ending, Stop, Verdict},
+    log::RunLog,
     work::{Heard, Work},
 };
 use crate::{

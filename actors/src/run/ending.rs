@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::log::{Ending, Inner};
+use super::{judge::Ending, log::Inner};
 use crate::{
     cancel::Receipt,
     event::{EventKind, ModelRequestCompleted},
@@ -27,7 +27,7 @@ pub(super) fn compose(
                 Ending::Completed(finish) => finish,
                 Ending::Failed(..) | Ending::Quiet => FinishReason::Stop,
             };
-            let (turn, attempt) = inner.request();
+            let (turn, attempt) = inner.request;
             let completed = ModelRequestCompleted {
                 turn,
                 attempt,

@@ -13,7 +13,7 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use tokio::time::Instant;
 
-use super::log::{Ending, RunLog};
+use super::{judge::Ending, log::RunLog};
 use crate::{
     machine::State,
     store::{AppendError, BatchId, Events, Expected},
@@ -71,6 +71,8 @@ impl RunLog {
             match poll_once(&mut append) {
                 Poll::Ready(Ok(last)) => batch = self.stored(last),
                 Poll::Ready(Err(error)) => {
+                    // The model is not read while the store is in doubt.
+                    self.lock().stuck = true;
                     let answer = futures::future::ready(Err(error)).boxed();
                     self.spawn_carrier(next, answer);
                     return false;

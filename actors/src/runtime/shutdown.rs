@@ -8,7 +8,7 @@ use super::{Runtime, Which, supervisor::SupervisorMsg};
 use crate::{
     cancel::{CancelReason, CancelRequest},
     outcome::ErrorReason,
-    run::log::Ending,
+    run::judge::Ending,
 };
 
 /// How long a shutdown waits.

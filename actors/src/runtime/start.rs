@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, sync::Arc};
 
-use ractor::ActorCell;
+use ractor::{ActorCell, ActorStatus};
 
 use super::{
     registry::{Accepted, Registry},
@@ -98,6 +98,11 @@ pub(super) async fn start(
     {
         let bytes = session.len();
         return Err(StartError::InvalidSession { bytes });
+    }
+    if let Some(supervisor) = &supervisor
+        && supervisor.get_status() >= ActorStatus::Draining
+    {
+        return Err(StartError::SupervisorGone);
     }
     let id = run.id.unwrap_or_else(RunId::new);
     let started = Started {

@@ -15,7 +15,8 @@ use crate::{
     outcome::ErrorReason,
     run::{
         actor::{Guard, RunActor, Waiting},
-        log::{Ending, RunLog},
+        judge::Ending,
+        log::RunLog,
     },
 };
 

@@ -32,7 +32,8 @@ impl Gate {
         self.0.close();
     }
 
-    pub(super) async fn pass(self) {
+    /// Waits to be let through, as one chunk does. For tests that have more to hold up than a model.
+    pub async fn wait(&self) {
         // A closed semaphore is an open gate.
         if let Ok(permit) = self.0.acquire().await {
             permit.forget();

@@ -155,7 +155,7 @@ impl Teller {
     /// Waits at the gate, or for so long; never not at all, so that a fast model does not starve others.
     async fn wait(&self, pause: Duration) {
         match &self.plan.gate {
-            Some(gate) => gate.clone().pass().await,
+            Some(gate) => gate.wait().await,
             None if pause.is_zero() => tokio::task::yield_now().await,
             None => tokio::time::sleep(pause).await,
         }

@@ -1,0 +1,308 @@
+//! The judge's decisions: what a run's actor, its handles and its guard may do to its log.
+//!
+//! Each is one step of the law, taken under the log's lock.
+
+use std::{
+    sync::{Arc, MutexGuard},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tracing::Span;
+
+use super::{
+    ending,
+    log::{Cancel, Inner, RunLog},
+};
+use crate::{
+    cancel::{CancelReason, CancelRequest, Cut},
+    event::{CancelRequested, EventKind, ModelRequestCompleted},
+    machine::{Effect, End, Input, State, step},
+    model::ModelUsage,
+    outcome::{ErrorReason, FinishReason},
+    status::RunStatus,
+    store::AppendError,
+};
+
+/// A model that has been silent for this long counts as silent, and no longer as streaming.
+const SILENT: Duration = Duration::from_secs(1);
+
+/// What an event counts towards `max_log_bytes`, beside its words.
+const EVENT_BYTES: u64 = 64;
+
+/// How the log answers its actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Verdict {
+    /// It is written down; go on.
+    Go,
+    /// It is written down; wait for room before the model is read further.
+    Full,
+    /// It is not: the run is to stop, or has.
+    Stop,
+}
+
+/// How the log answers a cancel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Decision {
+    Accepted { seq: u64 },
+    AlreadyCancelling,
+    AlreadyEnded(RunStatus),
+}
+
+/// How a run is to end, if the law lets it.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The model finished.
+    Completed(FinishReason),
+    /// Something failed for good.
+    Failed(ErrorReason, String),
+    /// A cancel was accepted, and everything that was at work has been dropped.
+    Quiet,
+}
+
+impl Ending {
+    /// The store was lost. Nobody is shown this ending: it will not be stored.
+    pub(crate) fn store_lost(error: &AppendError) -> Ending {
+        Ending::Failed(ErrorReason::Interrupted, error.to_string())
+    }
+}
+
+/// Why an actor has to stop.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    Cancelled,
+    StoreLost(AppendError),
+}
+
+impl RunLog {
+    /// Whether the actor has to stop: a cancel was accepted, the run has ended, or its store was lost.
+    pub(crate) fn must_stop(&self) -> Option<Stop> {
+        let inner = self.lock();
+        if let Some(lost) = &inner.lost {
+            return Some(Stop::StoreLost(lost.clone()));
+        }
+        match inner.state {
+            State::Cancelling | State::Ended(_) => Some(Stop::Cancelled),
+            State::Queued
+            | State::Ready
+            | State::Connecting
+            | State::Waiting
+            | State::Streaming
+            | State::Resting => None,
+        }
+    }
+
+    /// Gives the run a slot. `false`: it has ended before.
+    pub(crate) fn admit(&self) -> bool {
+        self.take(Input::Admitted) == Effect::Record
+    }
+
+    /// The model has answered.
+    pub(crate) fn connected(&self) {
+        if self.take(Input::Connected) == Effect::Record {
+            self.lock().tally.connected();
+        }
+    }
+
+    /// An input that leaves no event.
+    fn take(&self, input: Input) -> Effect {
+        let mut inner = self.lock();
+        let (state, effect) = step(inner.state, input);
+        inner.state = state;
+        effect
+    }
+
+    /// The model is about to be asked, with so many bytes of messages.
+    pub(crate) fn asks(self: &Arc<Self>, turn: u32, attempt: u32, bytes: u64) -> Verdict {
+        let mut inner = self.lock();
+        let (state, effect) = step(inner.state, Input::Asks);
+        if effect != Effect::Record {
+            return Verdict::Stop;
+        }
+        inner.state = state;
+        inner.request = (turn, attempt);
+        inner.tally.ask(bytes);
+        self.write(
+            &mut inner,
+            Instant::now(),
+            EventKind::ModelRequestStarted { turn, attempt },
+        );
+        self.go_on(inner)
+    }
+
+    /// The model said `text`, aloud or, with `reasoning`, to itself.
+    pub(crate) fn spoke(
+        self: &Arc<Self>,
+        text: Arc<str>,
+        reasoning: bool,
+        now: Instant,
+    ) -> Verdict {
+        let mut inner = self.lock();
+        let (state, effect) = step(inner.state, Input::Spoke);
+        if effect != Effect::Record {
+            return Verdict::Stop;
+        }
+        let bytes = inner
+            .bytes
+            .saturating_add(text.len() as u64)
+            .saturating_add(EVENT_BYTES);
+        if bytes > self.max_bytes {
+            drop(inner);
+            let limit = CancelRequest::new(CancelReason::Budget).by("max_log_bytes");
+            self.cancel(&limit);
+            return Verdict::Stop;
+        }
+        inner.state = state;
+        inner.bytes = bytes;
+        inner.spoke_at = Some(now);
+        inner.tally.said(text.len() as u64);
+        let kind = if reasoning {
+            EventKind::ReasoningContent { text }
+        } else {
+            EventKind::Content { text }
+        };
+        self.write(&mut inner, now, kind);
+        self.go_on(inner)
+    }
+
+    /// The provider gave a number of tokens.
+    pub(crate) fn reported(&self, usage: ModelUsage) {
+        self.lock().tally.reported(usage);
+    }
+
+    /// The request failed and is to be repeated after `pause`.
+    pub(crate) fn broke(self: &Arc<Self>, fault: String, pause: Duration) -> Verdict {
+        let mut inner = self.lock();
+        let (state, effect) = step(inner.state, Input::Broke);
+        if effect != Effect::Record {
+            return Verdict::Stop;
+        }
+        inner.state = state;
+        let usage = inner.tally.refused();
+        let (turn, attempt) = inner.request;
+        let completed = ModelRequestCompleted {
+            turn,
+            attempt,
+            finish: FinishReason::Failed,
+            usage,
+            fault: Some(fault),
+            retry_in_ms: Some(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
+        };
+        let kind = EventKind::ModelRequestCompleted(Arc::new(completed));
+        self.write(&mut inner, Instant::now(), kind);
+        self.go_on(inner)
+    }
+
+    /// Asks the run to stop. What is decided here holds, whoever is scheduled when. The actor is told at once; the
+    /// event is left for the ending's append, which follows within the time it takes to drop what is at work.
+    pub(crate) fn cancel(self: &Arc<Self>, request: &CancelRequest) -> Decision {
+        let mut inner = self.lock();
+        let now = Instant::now();
+        let cut = inner.cut(now);
+        let (state, effect) = step(inner.state, Input::Cancel);
+        if effect == Effect::Refuse {
+            return match inner.state.status() {
+                RunStatus::Cancelling => Decision::AlreadyCancelling,
+                status => Decision::AlreadyEnded(status),
+            };
+        }
+        let seq = inner.decided + 1;
+        inner.cancel = Some(Cancel {
+            seq,
+            at: self.house.clock.at(now),
+            since: now,
+            reason: request.reason.clone(),
+            by: request.by.clone(),
+            cut,
+        });
+        let cancel = Arc::new(CancelRequested {
+            reason: request.reason.clone(),
+            by: request.by.clone(),
+        });
+        self.write(&mut inner, now, EventKind::CancelRequested { cancel });
+        match effect {
+            Effect::End(end) => self.finish(inner, state, end, Ending::Quiet),
+            Effect::Drop | Effect::Record | Effect::Refuse => {
+                inner.state = state;
+                drop(inner);
+                self.poke.poke();
+            }
+        }
+        Decision::Accepted { seq }
+    }
+
+    /// Ends the run. The first ending wins; `false`: there was one before, or the law does not have this one now.
+    pub(crate) fn end(self: &Arc<Self>, ending: Ending) -> bool {
+        let inner = self.lock();
+        let input = match &ending {
+            Ending::Completed(_) => Input::Finished,
+            Ending::Failed(..) => Input::Failed,
+            Ending::Quiet => Input::Quiet,
+        };
+        let (state, effect) = step(inner.state, input);
+        let Effect::End(end) = effect else {
+            return false;
+        };
+        self.finish(inner, state, end, ending);
+        true
+    }
+
+    /// Closes the log: the one place where a run becomes an ended one.
+    fn finish(
+        self: &Arc<Self>,
+        mut inner: MutexGuard<'_, Inner>,
+        state: State,
+        end: End,
+        ending: Ending,
+    ) {
+        let now = Instant::now();
+        inner.state = state;
+        for kind in self.last_words(&mut inner, now, end, ending) {
+            self.write(&mut inner, now, kind);
+        }
+        let span = std::mem::replace(&mut inner.span, Span::none());
+        let status = inner.status;
+        let lost = inner.lost.is_some();
+        let batch = self.next_batch(&mut inner);
+        drop(inner);
+
+        span.record("status", status.as_str());
+        drop(span);
+        self.poke.poke();
+        self.keeper.ended(self.id);
+        if lost {
+            self.keeper.settled(self.id);
+        }
+        self.carry(batch);
+    }
+
+    /// What stands at the end of the log.
+    fn last_words(
+        &self,
+        inner: &mut Inner,
+        now: Instant,
+        end: End,
+        ending: Ending,
+    ) -> Vec<EventKind> {
+        let words = self.tape.words();
+        ending::compose(inner, words, now, end, ending)
+    }
+}
+
+impl Inner {
+    /// What a cancel at `now` would cut.
+    fn cut(&self, now: Instant) -> Cut {
+        match self.state {
+            State::Queued => Cut::Pending,
+            State::Ready | State::Cancelling | State::Ended(_) => Cut::Starting,
+            State::Connecting => Cut::Connecting,
+            State::Waiting => Cut::FirstToken,
+            State::Streaming => match self.spoke_at {
+                Some(at) if now.saturating_duration_since(at) >= SILENT => Cut::Silent,
+                Some(_) | None => Cut::Streaming,
+            },
+            State::Resting => Cut::Retrying,
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! Promises 2, 3 and 4: a cancel is heard at once in every state, tells the truth, and really stops the work.
+
+mod support;
+
+use std::time::Duration;
+
+use quell_actors::{
+    Agent, CancelOutcome, CancelReason, CancelRequest, Cut, EventKind, ModelError, ModelErrorKind,
+    ModelUsage, NewRun, Outcome, Partial, Retry, RunId, RunStatus, Runtime, RuntimeConfig,
+    UsageSource, Which,
+    sim::{Gate, Storyteller},
+};
+use support::{all_events, check_history, ended, names, nothing_left, poet, until};
+use tokio::time::Instant;
+
+/// The partial of a run that was cancelled.
+fn partial(outcome: &Outcome) -> &Partial {
+    match outcome {
+        Outcome::Cancelled(partial) => partial,
+        other => panic!("not cancelled: {other:?}"),
+    }
+}
+
+/// Brings a run into a state, cancels it there, and checks what is promised of every cancel: it is accepted, the model's
+/// stream is gone when the answer comes, the run ends cancelled with what it had said, and no time passes.
+async fn cut_in(state: Cut, model: Storyteller, text: &str) {
+    let runtime = Runtime::new();
+    let probe = model.probe();
+    let run = runtime.start(&poet(model), "Sing.").await.unwrap();
+    match state {
+        Cut::Pending => unreachable!("a slot is free"),
+        Cut::Starting => {}
+        Cut::Connecting => probe.asked(1).await,
+        Cut::FirstToken => {
+            probe.asked(1).await;
+            while probe.chunks() < 1 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Cut::Streaming | Cut::Silent => {
+            let mut said = String::new();
+            let mut events = run.events();
+            while said != text {
+                if let EventKind::Content { text } = events.next().await.unwrap().unwrap().kind {
+                    said.push_str(&text);
+                }
+            }
+            if state == Cut::Silent {
+                tokio::time::advance(Duration::from_secs(10)).await;
+            }
+        }
+        Cut::Retrying => {
+            until(&run, |kind| {
+                matches!(kind, EventKind::ModelRequestCompleted(_))
+            })
+            .await;
+        }
+    }
+    let asked = Instant::now();
+    let outcome = run.cancel().await;
+    assert!(
+        matches!(outcome, CancelOutcome::Accepted { durable: true, .. }),
+        "{outcome:?}"
+    );
+    assert_eq!(
+        probe.open(),
+        0,
+        "the model's stream is dropped before the cancel is answered"
+    );
+    assert_eq!(asked.elapsed(), Duration::ZERO, "no time passes");
+
+    let outcome = ended(&run).await;
+    let partial = partial(&outcome);
+    assert_eq!(partial.receipt.cut, state);
+    assert_eq!(partial.text, text);
+    assert_eq!(partial.receipt.reason, CancelReason::Requested);
+    nothing_left(&runtime);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_is_heard_before_the_model_is_asked() {
+    cut_in(Cut::Starting, Storyteller::endless(), "").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_is_heard_while_connecting() {
+    let model = Storyteller::endless().connect_after(Duration::from_secs(30));
+    cut_in(Cut::Connecting, model, "").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_is_heard_before_the_first_token() {
+    let model = Storyteller::endless().first_word_after(Duration::from_secs(30));
+    cut_in(Cut::FirstToken, model, "").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_is_heard_while_streaming() {
+    let model = Storyteller::new("one two three four five six seven");
+    cut_in(Cut::Streaming, model, "one two three ").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_is_heard_while_the_model_is_silent() {
+    let model = Storyteller::new("one two three").stall_at(2);
+    cut_in(Cut::Silent, model, "one two ").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_is_heard_while_asleep_before_a_retry() {
+    let busy = ModelError::new(ModelErrorKind::Status(429), "busy")
+        .with_retry(Retry::After(Duration::from_secs(60)));
+    cut_in(Cut::Retrying, Storyteller::endless().refuse(busy), "").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_is_heard_while_pending() {
+    let runtime = Runtime::with_config(RuntimeConfig {
+        max_live_runs: 1,
+        ..RuntimeConfig::default()
+    });
+    let model = Storyteller::endless();
+    let probe = model.probe();
+    let first = runtime.start(&poet(model.clone()), "Sing.").await.unwrap();
+    let second = runtime.start(&poet(model), "Sing.").await.unwrap();
+    assert_eq!(second.status(), RunStatus::Pending);
+    probe.asked(1).await;
+
+    assert!(second.cancel().await.is_accepted());
+    let outcome = ended(&second).await;
+    assert_eq!(partial(&outcome).receipt.cut, Cut::Pending);
+    assert_eq!(partial(&outcome).receipt.usage.source, UsageSource::None);
+    assert_eq!(
+        names(&all_events(&second).await),
+        ["started", "cancel_requested", "cancelled"]
+    );
+
+    first.cancel().await;
+    ended(&first).await;
+    assert_eq!(
+        probe.requests(),
+        1,
+        "the model was never asked for the pending one"
+    );
+    nothing_left(&runtime);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_at_every_event_of_a_run_keeps_the_history_valid() {
+    let usage = ModelUsage {
+        input_tokens: Some(5),
+        output_tokens: Some(2),
+    };
+    // Connected, two thoughts, two words, usage, two words, finished.
+    const CHUNKS: usize = 9;
+    for cut in 0..=CHUNKS {
+        let gate = Gate::new();
+        let model = Storyteller::new("one two three four")
+            .thinking("let me see")
+            .usage_at(2, usage)
+            .gate(&gate);
+        let probe = model.probe();
+        let runtime = Runtime::new();
+        let run = runtime.start(&poet(model), "Count.").await.unwrap();
+        gate.let_through(cut);
+        let passed = if cut < 6 { cut } else { cut + 1 }; // usage does not wait at the gate
+        while probe.chunks() < passed as u64 && !run.status().is_ended() {
+            tokio::task::yield_now().await;
+        }
+        let answer = run.cancel().await;
+        let outcome = ended(&run).await;
+        assert_eq!(probe.open(), 0);
+        if passed > CHUNKS {
+            let completed = RunStatus::Completed;
+            assert_eq!(answer, CancelOutcome::AlreadyEnded { status: completed });
+            assert_eq!(outcome.text(), "one two three four");
+        } else {
+            assert!(answer.is_accepted(), "cut {cut}: {answer:?}");
+            assert!(
+                "one two three four".starts_with(outcome.text()),
+                "cut {cut}"
+            );
+        }
+        nothing_left(&runtime);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_cancel_is_answered_not_repeated() {
+    let runtime = Runtime::new();
+    let run = runtime
+        .start(&poet(Storyteller::endless()), "Sing.")
+        .await
+        .unwrap();
+    // Both are decided before the run's actor gets a turn.
+    let (first, second) = (run.cancel(), runtime.cancel(run.id()));
+    assert!(first.await.is_accepted());
+    let status = RunStatus::Cancelled;
+    let second = second.await;
+    assert!(
+        second == CancelOutcome::AlreadyCancelling
+            || second == CancelOutcome::AlreadyEnded { status },
+        "{second:?}"
+    );
+    ended(&run).await;
+
+    let (first, second) = {
+        let run = runtime
+            .start(&poet(Storyteller::endless()), "Sing.")
+            .await
+            .unwrap();
+        (run.cancel(), run.cancel())
+    };
+    assert!(first.await.is_accepted());
+    assert_eq!(second.await, CancelOutcome::AlreadyCancelling);
+    nothing_left(&runtime);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_holds_when_its_answer_is_not_awaited() {
+    let run = Runtime::new()
+        .start(&poet(Storyteller::endless()), "Sing.")
+        .await
+        .unwrap();
+    drop(run.cancel());
+    assert_eq!(run.status(), RunStatus::Cancelling);
+    assert_eq!(ended(&run).await.status(), RunStatus::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_run_says_how_it_ended() {
+    let runtime = Runtime::new();
+    let run = runtime
+        .start(&poet(Storyteller::new("short")), "Sing.")
+        .await
+        .unwrap();
+    ended(&run).await;
+    let expected = CancelOutcome::AlreadyEnded {
+        status: RunStatus::Completed,
+    };
+    assert_eq!(run.cancel().await, expected);
+    assert_eq!(runtime.cancel(run.id()).await, expected);
+    check_history(&all_events(&run).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_id_is_not_found() {
+    let runtime = Runtime::new();
+    assert_eq!(runtime.cancel(RunId::new()).await, CancelOutcome::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_remembered_cancel_ends_the_run_as_it_starts() {
+    let runtime = Runtime::new();
+    let model = Storyteller::endless();
+    let probe = model.probe();
+    let id = RunId::new();
+    let request = CancelRequest::new(CancelReason::Because("too late".into()))
+        .by("ann")
+        .remember();
+    assert_eq!(
+        runtime.cancel_with(id, request).await,
+        CancelOutcome::Remembered
+    );
+
+    let run = runtime
+        .start(&poet(model), NewRun::new("Sing.").id(id))
+        .await
+        .unwrap();
+    let outcome = ended(&run).await;
+    let receipt = &partial(&outcome).receipt;
+    assert_eq!(receipt.by.as_deref(), Some("ann"));
+    assert_eq!(receipt.reason, CancelReason::Because("too late".into()));
+    assert_eq!(
+        names(&all_events(&run).await),
+        ["started", "cancel_requested", "cancelled"]
+    );
+    assert_eq!(probe.requests(), 0, "the model is never asked");
+
+    // It was for one run: the next one of another id is not concerned.
+    let next = runtime
+        .start(&poet(Storyteller::new("one")), "Sing.")
+        .await
+        .unwrap();
+    assert_eq!(ended(&next).await.status(), RunStatus::Completed);
+    nothing_left(&runtime);
+}
+
+#[tokio::test(start_paused = true)]
+async fn remembered_cancels_are_bounded_in_number_and_in_age() {
+    let runtime = Runtime::with_config(RuntimeConfig {
+        max_remembered_cancels: 2,
+        remember_cancels_for: Duration::from_secs(60),
+        ..RuntimeConfig::default()
+    });
+    let ids = [RunId::new(), RunId::new(), RunId::new()];
+    for id in ids {
+        let request = CancelRequest::default().remember();
+        runtime.cancel_with(id, request).await;
+    }
+    let agent = poet(Storyteller::new("one"));
+    for (id, expected) in [
+        (ids[0], RunStatus::Completed), // the oldest was forgotten
+        (ids[1], RunStatus::Cancelled),
+    ] {
+        let run = runtime
+            .start(&agent, NewRun::new("Sing.").id(id))
+            .await
+            .unwrap();
+        assert_eq!(ended(&run).await.status(), expected);
+    }
+    tokio::time::advance(Duration::from_secs(60)).await;
+    let run = runtime
+        .start(&agent, NewRun::new("Sing.").id(ids[2]))
+        .await
+        .unwrap();
+    assert_eq!(
+        ended(&run).await.status(),
+        RunStatus::Completed,
+        "it was too old"
+    );
+
+    let none = Runtime::with_config(RuntimeConfig {
+        max_remembered_cancels: 0,
+        ..RuntimeConfig::default()
+    });
+    let request = CancelRequest::default().remember();
+    assert_eq!(
+        none.cancel_with(RunId::new(), request).await,
+        CancelOutcome::NotFound
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_of_many_answers_for_each() {
+    let runtime = Runtime::new();
+    let model = Storyteller::endless();
+    let probe = model.probe();
+    let agent = |name: &str| Agent::new(name, model.clone());
+    let mut runs = Vec::new();
+    for (name, session) in [("poet", "a"), ("poet", "b"), ("clerk", "a"), ("clerk", "c")] {
+        let new = NewRun::new("Go.").session(session);
+        runs.push(runtime.start(&agent(name), new).await.unwrap());
+    }
+    let cancel = async |which| {
+        let answers = runtime.cancel_all(which, CancelRequest::default()).await;
+        assert!(
+            answers.iter().all(|(_, answer)| answer.is_accepted()),
+            "{answers:?}"
+        );
+        let mut ids: Vec<RunId> = answers.into_iter().map(|(id, _)| id).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(
+        cancel(Which::Agent("clerk".into())).await,
+        [runs[2].id(), runs[3].id()]
+    );
+    assert_eq!(cancel(Which::Session("a".into())).await, [runs[0].id()]);
+    assert_eq!(cancel(Which::Session("nobody".into())).await, []);
+    assert_eq!(cancel(Which::All).await, [runs[1].id()]);
+    for run in &runs {
+        assert_eq!(ended(run).await.status(), RunStatus::Cancelled);
+    }
+    assert_eq!(probe.open(), 0);
+    nothing_left(&runtime);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_receipt_says_where_its_tokens_come_from() {
+    let usage = ModelUsage {
+        input_tokens: Some(11),
+        output_tokens: Some(2),
+    };
+    for (model, expected) in [
+        (
+            Storyteller::new("one two three").stall_at(2),
+            (2, 2, UsageSource::Estimate),
+        ),
+        (
+            Storyteller::new("one two three")
+                .usage_at(2, usage)
+                .stall_at(2),
+            (11, 2, UsageSource::Provider),
+        ),
+    ] {
+        let run = Runtime::new()
+            .start(&poet(model), "Sing it.")
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        run.cancel().await;
+        let outcome = ended(&run).await;
+        let usage = partial(&outcome).receipt.usage;
+        assert_eq!(
+            (usage.input_tokens, usage.output_tokens, usage.source),
+            expected
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_is_answered_while_the_model_hangs() {
+    let runtime = Runtime::new();
+    let run = runtime
+        .start(&poet(Storyteller::new("one two").stall_at(1)), "Sing.")
+        .await
+        .unwrap();
+    until(&run, |kind| matches!(kind, EventKind::Content { .. })).await;
+    let before = Instant::now();
+    assert_eq!(run.status(), RunStatus::Running);
+    assert_eq!(runtime.list().len(), 1);
+    assert_eq!(
+        runtime.get(run.id()).await.unwrap().unwrap().status(),
+        RunStatus::Running
+    );
+    assert_eq!(before.elapsed(), Duration::ZERO);
+    run.cancel().await;
+    ended(&run).await;
+}

@@ -1,0 +1,259 @@
+//! Promise 8: a slow, stuck or dead subscriber costs nobody anything, memory is bounded, and nothing is lost silently.
+
+mod support;
+
+use std::{collections::VecDeque, time::Duration};
+
+use quell_actors::{
+    Delivery, EventsError, RunEvent, RunStatus, Runtime, RuntimeConfig, StatusChange,
+    sim::{Gate, Storyteller},
+};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use support::{all_events, ended, guarded, nothing_left, poet};
+use tokio::sync::mpsc;
+
+/// How many deliveries are on their way to one subscriber at most.
+const CREDIT: usize = 64;
+
+/// Passes on what it hears, and keeps the deliveries until it is told to let go of one.
+struct Listener {
+    heard: mpsc::UnboundedSender<Result<RunEvent, EventsError>>,
+}
+
+enum ListenerMsg {
+    Heard(Delivery),
+    LetGo(usize),
+}
+
+impl From<Delivery> for ListenerMsg {
+    fn from(delivery: Delivery) -> ListenerMsg {
+        ListenerMsg::Heard(delivery)
+    }
+}
+
+/// Deliveries that are held, and how many more may be let go at once.
+type Held = (VecDeque<Delivery>, usize);
+
+impl Actor for Listener {
+    type Msg = ListenerMsg;
+    type State = Held;
+    type Arguments = usize;
+
+    async fn pre_start(
+        &self,
+        _: ActorRef<ListenerMsg>,
+        let_go: usize,
+    ) -> Result<Held, ActorProcessingErr> {
+        Ok((VecDeque::new(), let_go))
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<ListenerMsg>,
+        message: ListenerMsg,
+        (held, let_go): &mut Held,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            ListenerMsg::Heard(delivery) => {
+                self.heard.send(delivery.event().cloned())?;
+                held.push_back(delivery);
+            }
+            ListenerMsg::LetGo(more) => *let_go += more,
+        }
+        while *let_go > 0 && held.pop_front().is_some() {
+            *let_go -= 1;
+        }
+        Ok(())
+    }
+}
+
+type Ears = mpsc::UnboundedReceiver<Result<RunEvent, EventsError>>;
+
+/// A subscriber that lets go of so many deliveries, and then of none until told.
+async fn listener(let_go: usize) -> (ActorRef<ListenerMsg>, Ears) {
+    let (heard, ears) = mpsc::unbounded_channel();
+    let (actor, _) = Actor::spawn(None, Listener { heard }, let_go)
+        .await
+        .unwrap();
+    (actor, ears)
+}
+
+async fn hear_all(mut ears: Ears) -> Vec<RunEvent> {
+    let mut events = Vec::new();
+    while let Some(event) = ears.recv().await {
+        let event = event.unwrap();
+        let last = event.is_last();
+        events.push(event);
+        if last {
+            break;
+        }
+    }
+    events
+}
+
+fn long_story() -> Storyteller {
+    Storyteller::new(&"word ".repeat(500)).pace(Duration::ZERO)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_actor_hears_what_a_stream_reads() {
+    let runtime = Runtime::new();
+    let run = runtime.start(&poet(long_story()), "Go.").await.unwrap();
+    let (actor, ears) = listener(usize::MAX).await;
+    run.subscribe(&actor);
+    let heard = hear_all(ears).await;
+    assert_eq!(heard, all_events(&run).await);
+    nothing_left(&runtime);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stuck_subscriber_costs_nobody_anything_and_catches_up_later() {
+    let runtime = Runtime::new();
+    let run = runtime.start(&poet(long_story()), "Go.").await.unwrap();
+    let (stuck, mut stuck_ears) = listener(0).await;
+    let (quick, quick_ears) = listener(usize::MAX).await;
+    run.subscribe(&stuck);
+    run.subscribe(&quick);
+
+    let heard = hear_all(quick_ears).await;
+    assert_eq!(heard.len(), 504);
+    ended(&run).await;
+    nothing_left(&runtime);
+
+    // The stuck one was given as much as it has credit for, and not one more.
+    let mut late = Vec::new();
+    for _ in 0..CREDIT {
+        late.push(stuck_ears.recv().await.unwrap().unwrap());
+    }
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert!(stuck_ears.try_recv().is_err(), "its mailbox is bounded");
+
+    // When it moves again it gets the rest, although the run is long over.
+    stuck.cast(ListenerMsg::LetGo(usize::MAX / 2)).unwrap();
+    late.extend(hear_all(stuck_ears).await);
+    assert_eq!(late, heard);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_subscriber_is_forgotten() {
+    let gate = Gate::new();
+    let model = Storyteller::new("one two three").gate(&gate);
+    let run = Runtime::new().start(&poet(model), "Go.").await.unwrap();
+    let (dead, mut ears) = listener(0).await;
+    run.subscribe(&dead);
+    ears.recv().await.unwrap().unwrap();
+    dead.stop(None);
+    dead.wait(None).await.unwrap();
+    gate.open();
+    assert_eq!(ended(&run).await.text(), "one two three");
+    while let Some(event) = ears.recv().await {
+        assert!(!event.unwrap().is_last(), "the dead hear nothing");
+    }
+}
+
+/// Hears of every run.
+struct Watcher {
+    heard: mpsc::UnboundedSender<Result<StatusChange, EventsError>>,
+    gate: Gate,
+}
+
+struct Changed(Delivery<StatusChange>);
+
+impl From<Delivery<StatusChange>> for Changed {
+    fn from(delivery: Delivery<StatusChange>) -> Changed {
+        Changed(delivery)
+    }
+}
+
+impl Actor for Watcher {
+    type Msg = Changed;
+    type State = ();
+    type Arguments = ();
+
+    async fn pre_start(&self, _: ActorRef<Changed>, (): ()) -> Result<(), ActorProcessingErr> {
+        Ok(())
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<Changed>,
+        Changed(delivery): Changed,
+        (): &mut (),
+    ) -> Result<(), ActorProcessingErr> {
+        self.heard.send(delivery.event().cloned())?;
+        self.gate.wait().await;
+        Ok(())
+    }
+}
+
+async fn watcher(
+    runtime: &Runtime,
+    gate: &Gate,
+) -> mpsc::UnboundedReceiver<Result<StatusChange, EventsError>> {
+    let (heard, ears) = mpsc::unbounded_channel();
+    let watcher = Watcher {
+        heard,
+        gate: gate.clone(),
+    };
+    let (actor, _) = Actor::spawn(None, watcher, ()).await.unwrap();
+    runtime.subscribe(&actor);
+    ears
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_hears_the_life_of_every_run_without_its_content() {
+    let runtime = Runtime::with_config(RuntimeConfig {
+        max_live_runs: 1,
+        ..RuntimeConfig::default()
+    });
+    let open = Gate::new();
+    open.open();
+    let mut ears = watcher(&runtime, &open).await;
+    let done = runtime
+        .start(&poet(Storyteller::new("one two")), "Go.")
+        .await
+        .unwrap();
+    let cut = runtime
+        .start(&poet(Storyteller::endless()), "Go.")
+        .await
+        .unwrap();
+    ended(&done).await;
+    support::until(&cut, |kind| {
+        matches!(kind, quell_actors::EventKind::Content { .. })
+    })
+    .await;
+    cut.cancel().await;
+    ended(&cut).await;
+
+    let mut lives = [Vec::new(), Vec::new()];
+    while lives.concat().len() < 7 {
+        let change = ears.recv().await.unwrap().unwrap();
+        lives[usize::from(change.run_id == cut.id())].push(change.status);
+    }
+    use RunStatus::{Cancelled, Cancelling, Completed, Pending, Running};
+    assert_eq!(lives[0], [Pending, Running, Completed]);
+    assert_eq!(lives[1], [Pending, Running, Cancelling, Cancelled]);
+    assert!(ears.try_recv().is_err(), "and nothing else");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watcher_that_is_far_behind_is_told_what_it_missed() {
+    let runtime = Runtime::new();
+    let gate = Gate::new();
+    let mut ears = watcher(&runtime, &gate).await;
+    let agent = poet(Storyteller::new("").pace(Duration::ZERO));
+    for _ in 0..2_000 {
+        ended(&runtime.start(&agent, "Go.").await.unwrap()).await;
+    }
+    gate.open();
+    let (mut heard, mut missed) = (0, 0);
+    while heard + missed < 6_000 {
+        match guarded(ears.recv()).await.unwrap() {
+            Ok(_) => heard += 1,
+            Err(EventsError::Missed { missed: count }) => missed += count,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(missed > 0, "nothing was bounded");
+    assert_eq!(heard + missed, 6_000, "each change is heard or counted");
+}

@@ -1,0 +1,303 @@
+//! The serialised forms of all words, pinned: what is stored and sent today is read by every later release.
+
+use std::{sync::Arc, time::Duration};
+
+use quell_actors::{
+    CancelOutcome, CancelReason, CancelRequest, CancelRequested, Cut, ErrorReason, EventKind,
+    FinishReason, Message, ModelRequestCompleted, Partial, Receipt, Reply, RunError, RunEvent,
+    RunId, RunStatus, Started, StatusChange, Timestamp, ToolCall, ToolCallCompleted, ToolCallError,
+    Usage, UsageSource,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+fn check<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: &T, json: &str) {
+    assert_eq!(serde_json::to_string(value).unwrap(), json);
+    assert_eq!(&serde_json::from_str::<T>(json).unwrap(), value);
+}
+
+fn usage() -> Usage {
+    Usage {
+        input_tokens: 11,
+        output_tokens: 7,
+        source: UsageSource::Provider,
+    }
+}
+
+const USAGE: &str = r#"{"input_tokens":11,"output_tokens":7,"source":"provider"}"#;
+
+fn kind(kind: EventKind, json: &str) {
+    let event = RunEvent {
+        run_id: ID.parse().unwrap(),
+        seq: 3,
+        at: Timestamp::from_millis(1_700_000_000_123),
+        kind,
+    };
+    let head = format!(r#"{{"run_id":"{ID}","seq":3,"at":1700000000123,"#);
+    check(&event, &(head + &json.replace("USAGE", USAGE) + "}"));
+}
+
+#[test]
+fn events_have_these_forms() {
+    kind(
+        EventKind::Started(Arc::new(Started {
+            agent: "poet".into(),
+            session_id: Some("s-1".into()),
+            input: vec![Message::user("Sing.")],
+        })),
+        r#""event":"started","agent":"poet","session_id":"s-1","input":[{"role":"user","text":"Sing."}]"#,
+    );
+    kind(
+        EventKind::ModelRequestStarted {
+            turn: 1,
+            attempt: 2,
+        },
+        r#""event":"model_request_started","turn":1,"attempt":2"#,
+    );
+    kind(
+        EventKind::Content { text: "sea".into() },
+        r#""event":"content","text":"sea""#,
+    );
+    kind(
+        EventKind::ReasoningContent { text: "hm".into() },
+        r#""event":"reasoning_content","text":"hm""#,
+    );
+    kind(
+        EventKind::ModelRequestCompleted(Arc::new(ModelRequestCompleted {
+            turn: 1,
+            attempt: 1,
+            finish: FinishReason::Stop,
+            usage: usage(),
+            fault: None,
+            retry_in_ms: None,
+        })),
+        r#""event":"model_request_completed","turn":1,"attempt":1,"finish":"stop","usage":USAGE"#,
+    );
+    kind(
+        EventKind::ModelRequestCompleted(Arc::new(ModelRequestCompleted {
+            turn: 1,
+            attempt: 1,
+            finish: FinishReason::Failed,
+            usage: usage(),
+            fault: Some("busy".into()),
+            retry_in_ms: Some(500),
+        })),
+        r#""event":"model_request_completed","turn":1,"attempt":1,"finish":"failed","usage":USAGE,"fault":"busy","retry_in_ms":500"#,
+    );
+    kind(
+        EventKind::ToolCallStarted(Arc::new(ToolCall {
+            id: "call-1".into(),
+            name: "forecast".into(),
+            arguments: "{}".into(),
+        })),
+        r#""event":"tool_call_started","id":"call-1","name":"forecast","arguments":"{}""#,
+    );
+    kind(
+        EventKind::ToolCallCompleted(Arc::new(ToolCallCompleted {
+            id: "call-1".into(),
+            output: "rain".into(),
+        })),
+        r#""event":"tool_call_completed","id":"call-1","output":"rain""#,
+    );
+    kind(
+        EventKind::ToolCallError(Arc::new(ToolCallError {
+            id: "call-1".into(),
+            error: "no such city".into(),
+        })),
+        r#""event":"tool_call_error","id":"call-1","error":"no such city""#,
+    );
+    kind(
+        EventKind::CancelRequested {
+            cancel: Arc::new(CancelRequested {
+                reason: CancelReason::Requested,
+                by: Some("ann".into()),
+            }),
+        },
+        r#""event":"cancel_requested","cancel":{"reason":"requested","by":"ann"}"#,
+    );
+    kind(
+        EventKind::Paused {
+            reason: "approve".into(),
+        },
+        r#""event":"paused","reason":"approve""#,
+    );
+    kind(
+        EventKind::Continued { by: None },
+        r#""event":"continued","by":null"#,
+    );
+}
+
+#[test]
+fn endings_have_these_forms() {
+    kind(
+        EventKind::Completed {
+            reply: Arc::new(Reply {
+                text: "the sea".into(),
+                reasoning: String::new(),
+                finish: FinishReason::Length,
+                usage: usage(),
+            }),
+        },
+        r#""event":"completed","reply":{"text":"the sea","finish":"length","usage":USAGE}"#,
+    );
+    kind(
+        EventKind::Cancelled {
+            partial: Arc::new(Partial {
+                text: "the".into(),
+                reasoning: "hm".into(),
+                receipt: Receipt {
+                    requested_at: Timestamp::from_millis(5),
+                    seq: 2,
+                    reason: CancelReason::Deadline,
+                    by: None,
+                    cut: Cut::FirstToken,
+                    took: Duration::from_micros(1500),
+                    usage: usage(),
+                    fault: None,
+                },
+            }),
+        },
+        r#""event":"cancelled","partial":{"text":"the","reasoning":"hm","receipt":{"requested_at":5,"seq":2,"reason":"deadline","by":null,"cut":"first_token","took_us":1500,"usage":USAGE,"fault":null}}"#,
+    );
+    kind(
+        EventKind::Error {
+            error: Arc::new(RunError {
+                reason: ErrorReason::Truncated,
+                message: "cut off".into(),
+                text: "the".into(),
+                reasoning: String::new(),
+                usage: usage(),
+            }),
+        },
+        r#""event":"error","error":{"reason":"truncated","message":"cut off","text":"the","usage":USAGE}"#,
+    );
+}
+
+#[test]
+fn a_cancel_has_these_forms() {
+    let parent: RunId = ID.parse().unwrap();
+    for (reason, json) in [
+        (CancelReason::Requested, r#""requested""#.to_owned()),
+        (CancelReason::Deadline, r#""deadline""#.to_owned()),
+        (CancelReason::FirstToken, r#""first_token""#.to_owned()),
+        (CancelReason::Silence, r#""silence""#.to_owned()),
+        (CancelReason::Budget, r#""budget""#.to_owned()),
+        (CancelReason::Disconnected, r#""disconnected""#.to_owned()),
+        (CancelReason::Superseded, r#""superseded""#.to_owned()),
+        (
+            CancelReason::SessionDeleted,
+            r#""session_deleted""#.to_owned(),
+        ),
+        (CancelReason::Shutdown, r#""shutdown""#.to_owned()),
+        (
+            CancelReason::Parent(parent),
+            format!(r#"{{"parent":"{ID}"}}"#),
+        ),
+        (
+            CancelReason::Because("x".into()),
+            r#"{"because":"x"}"#.to_owned(),
+        ),
+    ] {
+        check(&reason, &json);
+    }
+    check(
+        &CancelRequest::default().by("ann").remember(),
+        r#"{"reason":"requested","by":"ann","remember":true}"#,
+    );
+    let status = RunStatus::Completed;
+    for (outcome, json) in [
+        (
+            CancelOutcome::Accepted {
+                seq: 4,
+                durable: true,
+            },
+            r#"{"answer":"accepted","seq":4,"durable":true}"#,
+        ),
+        (
+            CancelOutcome::AlreadyCancelling,
+            r#"{"answer":"already_cancelling"}"#,
+        ),
+        (
+            CancelOutcome::AlreadyEnded { status },
+            r#"{"answer":"already_ended","status":"completed"}"#,
+        ),
+        (CancelOutcome::Remembered, r#"{"answer":"remembered"}"#),
+        (CancelOutcome::NotFound, r#"{"answer":"not_found"}"#),
+    ] {
+        check(&outcome, json);
+    }
+    for (cut, json) in [
+        (Cut::Pending, r#""pending""#),
+        (Cut::Starting, r#""starting""#),
+        (Cut::Connecting, r#""connecting""#),
+        (Cut::FirstToken, r#""first_token""#),
+        (Cut::Streaming, r#""streaming""#),
+        (Cut::Silent, r#""silent""#),
+        (Cut::Retrying, r#""retrying""#),
+    ] {
+        check(&cut, json);
+    }
+}
+
+#[test]
+fn the_other_words_have_these_forms() {
+    for (status, json) in [
+        (RunStatus::Pending, r#""pending""#),
+        (RunStatus::Running, r#""running""#),
+        (RunStatus::Cancelling, r#""cancelling""#),
+        (RunStatus::Paused, r#""paused""#),
+        (RunStatus::Completed, r#""completed""#),
+        (RunStatus::Cancelled, r#""cancelled""#),
+        (RunStatus::Error, r#""error""#),
+    ] {
+        check(&status, json);
+        assert_eq!(format!("{:?}", status.as_str()), json);
+    }
+    for (finish, json) in [
+        (FinishReason::Stop, r#""stop""#),
+        (FinishReason::Length, r#""length""#),
+        (FinishReason::ToolCalls, r#""tool_calls""#),
+        (FinishReason::ContentFilter, r#""content_filter""#),
+        (FinishReason::Refusal, r#""refusal""#),
+        (FinishReason::Failed, r#""failed""#),
+        (FinishReason::Other("x".into()), r#"{"other":"x"}"#),
+    ] {
+        check(&finish, json);
+    }
+    for (reason, json) in [
+        (ErrorReason::Model, r#""model""#),
+        (ErrorReason::Truncated, r#""truncated""#),
+        (ErrorReason::UnexpectedToolCall, r#""unexpected_tool_call""#),
+        (ErrorReason::Panicked, r#""panicked""#),
+        (ErrorReason::Killed, r#""killed""#),
+        (ErrorReason::Interrupted, r#""interrupted""#),
+    ] {
+        check(&reason, json);
+    }
+    check(&Message::system("a"), r#"{"role":"system","text":"a"}"#);
+    check(
+        &Message::assistant("b"),
+        r#"{"role":"assistant","text":"b"}"#,
+    );
+    check(
+        &StatusChange {
+            run_id: ID.parse().unwrap(),
+            agent: "poet".into(),
+            session_id: None,
+            seq: 1,
+            at: Timestamp::from_millis(9),
+            status: RunStatus::Pending,
+        },
+        &format!(
+            r#"{{"run_id":"{ID}","agent":"poet","session_id":null,"seq":1,"at":9,"status":"pending"}}"#
+        ),
+    );
+}
+
+#[test]
+fn an_unknown_event_is_refused_and_not_guessed() {
+    let json = format!(r#"{{"run_id":"{ID}","seq":1,"at":1,"event":"teleported"}}"#);
+    assert!(serde_json::from_str::<RunEvent>(&json).is_err());
+    assert!("not-a-run".parse::<RunId>().is_err());
+}
