@@ -10,6 +10,8 @@
 //!   answer by constants.
 //! * No message, log line or `Debug` shows a key.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod body;
 mod openai;
 mod sse;

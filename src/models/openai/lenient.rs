@@ -101,7 +101,7 @@ impl<'de> Deserialize<'de> for Count {
             }
 
             fn visit_f64<E: de::Error>(self, count: f64) -> Result<Count, E> {
-                let whole = count >= 0.0 && count < 9e15 && count.fract() == 0.0;
+                let whole = (0.0..9e15).contains(&count) && count.fract() == 0.0;
                 Ok(Count(whole.then_some(count as u64)))
             }
 
