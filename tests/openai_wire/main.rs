@@ -1,0 +1,14 @@
+//! The chat completions model against a server that is played by hand, over real sockets.
+
+#![cfg(feature = "http-models")]
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cancel;
+mod connections;
+mod framing;
+mod requests;
+mod secrets;
+mod statuses;
