@@ -1,0 +1,54 @@
+//! Spans of time, as people type them.
+
+use std::time::Duration;
+
+/// A number of seconds, or a number with one of the units `ms`, `s`, `m` and `h`.
+pub(super) fn parse(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(
+        text.find(|c: char| c.is_ascii_alphabetic())
+            .unwrap_or(text.len()),
+    );
+    let seconds = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("the units are ms, s, m and h".to_owned()),
+    };
+    let number: f64 = number
+        .trim()
+        .parse()
+        .map_err(|_| "this is no number of seconds, and none with a unit, as 500ms".to_owned())?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_number_and_perhaps_a_unit() {
+        for (text, milliseconds) in [
+            ("3", Some(3_000)),
+            ("0", Some(0)),
+            ("3s", Some(3_000)),
+            ("0.5 s", Some(500)),
+            ("500ms", Some(500)),
+            ("2m", Some(120_000)),
+            ("1h", Some(3_600_000)),
+            ("", None),
+            ("s", None),
+            ("-1s", None),
+            ("3 days", None),
+            ("1e30", None),
+            ("inf", None),
+            ("soon", None),
+        ] {
+            assert_eq!(
+                parse(text).ok(),
+                milliseconds.map(Duration::from_millis),
+                "{text:?}"
+            );
+        }
+    }
+}
