@@ -1,0 +1,118 @@
+//! Runs an agent inside a ractor system of your own: your actor is the run's supervisor, another one of yours hears the
+//! run's events as its own messages, and cancels the run after forty characters.
+//!
+//!     cargo run --example embed
+
+#![allow(clippy::print_stdout, reason = "printing is its purpose")]
+
+use quell::{Agent, Delivery, EventKind, Run, Runtime, sim::Storyteller};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+
+/// The supervisor. The run is its child, as the editor is.
+struct Newsroom;
+
+impl Actor for Newsroom {
+    type Msg = ();
+    /// The editor, for whose end it waits.
+    type State = ActorCell;
+    type Arguments = Runtime;
+
+    async fn pre_start(
+        &self,
+        me: ActorRef<()>,
+        runtime: Runtime,
+    ) -> Result<ActorCell, ActorProcessingErr> {
+        let poet = Agent::new("poet", Storyteller::new(&"and the sea ".repeat(99)));
+        let run = runtime
+            .start_linked(&poet, "Sing of the sea.", me.get_cell())
+            .await?;
+        let (editor, _) = Actor::spawn_linked(None, Editor, run, me.get_cell()).await?;
+        Ok(editor.get_cell())
+    }
+
+    /// ractor's default would stop the newsroom as soon as the run's actor has ended. That is not the moment: the run's
+    /// last events may still wait in the editor's mailbox.
+    async fn handle_supervisor_evt(
+        &self,
+        me: ActorRef<()>,
+        event: SupervisionEvent,
+        editor: &mut ActorCell,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            SupervisionEvent::ActorTerminated(child, ..) if child.get_id() == editor.get_id() => {
+                me.stop(None);
+                Ok(())
+            }
+            SupervisionEvent::ActorFailed(child, error) if child.get_id() == editor.get_id() => {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Lets a run speak for forty characters, then cuts it off.
+struct Editor;
+
+enum EditorMsg {
+    Heard(Delivery),
+}
+
+impl From<Delivery> for EditorMsg {
+    fn from(delivery: Delivery) -> EditorMsg {
+        EditorMsg::Heard(delivery)
+    }
+}
+
+struct Desk {
+    run: Run,
+    heard: String,
+}
+
+impl Actor for Editor {
+    type Msg = EditorMsg;
+    type State = Desk;
+    type Arguments = Run;
+
+    async fn pre_start(
+        &self,
+        me: ActorRef<EditorMsg>,
+        run: Run,
+    ) -> Result<Desk, ActorProcessingErr> {
+        run.subscribe(&me);
+        let heard = String::new();
+        Ok(Desk { run, heard })
+    }
+
+    async fn handle(
+        &self,
+        me: ActorRef<EditorMsg>,
+        EditorMsg::Heard(delivery): EditorMsg,
+        desk: &mut Desk,
+    ) -> Result<(), ActorProcessingErr> {
+        let event = delivery.event()?;
+        match &event.kind {
+            EventKind::Content { text } => {
+                desk.heard.push_str(text);
+                if desk.heard.len() >= 40 {
+                    // Another word may have been on its way; its cancel finds the first one at work.
+                    if desk.run.cancel().await.is_accepted() {
+                        println!("heard: {:?}", desk.heard);
+                    }
+                }
+            }
+            EventKind::Cancelled { partial } => println!("kept: {:?}", partial.text),
+            _ => {}
+        }
+        if event.is_last() {
+            me.stop(None);
+        }
+        Ok(())
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), ActorProcessingErr> {
+    let (_newsroom, done) = Actor::spawn(None, Newsroom, Runtime::new()).await?;
+    Ok(done.await?)
+}

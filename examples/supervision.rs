@@ -1,0 +1,49 @@
+//! Three models misbehave: one panics, one fails, one falls silent. Each of their runs ends, and a fourth goes on.
+//!
+//!     cargo run --example supervision
+//!
+//! Rust reports the panic on standard error, as it does with any.
+
+#![allow(clippy::print_stdout, reason = "printing is its purpose")]
+
+use std::{error::Error, time::Duration};
+
+use quell::{Agent, Limits, ModelError, ModelErrorKind, Outcome, Runtime, sim::Storyteller};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let song = Storyteller::new(&"and the sea ".repeat(10)).pace(Duration::from_millis(20));
+    let lost = ModelError::new(ModelErrorKind::Connection, "the line to the model is dead");
+    // The last one to end is the one that does as it should.
+    let models = [
+        ("panics", song.clone().panic_at(3)),
+        ("fails", song.clone().fail_at(6, lost)),
+        ("falls silent", song.clone().stall_at(9)),
+        ("sings", song),
+    ];
+    let patience = Limits {
+        silence: Some(Duration::from_secs(1)),
+        ..Limits::default()
+    };
+
+    let runtime = Runtime::new();
+    let mut runs = Vec::new();
+    for (name, model) in models {
+        let agent = Agent::builder(name, model)
+            .limits(patience.clone())
+            .build()?;
+        runs.push(runtime.start(&agent, "Sing of the sea.").await?);
+    }
+
+    for run in runs {
+        let outcome = run.outcome().await?;
+        let why = match &outcome {
+            Outcome::Completed(_) => "it has said all of it".to_owned(),
+            Outcome::Cancelled(partial) => partial.receipt.reason.to_string(),
+            Outcome::Error(error) => error.message.clone(),
+        };
+        println!("{}: {} ({why})", run.agent(), outcome.status());
+        println!("    kept: {:?}", outcome.text());
+    }
+    Ok(())
+}

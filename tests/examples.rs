@@ -1,0 +1,91 @@
+//! Every example does what its first line says.
+
+mod programs;
+
+use programs::{Ended, example, run, tale};
+use quell::sim::Storyteller;
+
+const REFRAIN: &str = "and the sea ";
+
+async fn outcome_of(name: &str) -> Ended {
+    run(&mut example(name)).await.expect_success()
+}
+
+/// Whether this is a beginning of the song, and not all of it.
+fn is_part_of_the_song(text: &str) -> bool {
+    let song = REFRAIN.repeat(99);
+    !text.is_empty() && text.len() < song.len() && song.starts_with(text)
+}
+
+/// A text that was printed with `{:?}`, and has nothing to escape.
+fn unquoted(text: &str) -> &str {
+    text.trim_matches('"')
+}
+
+#[tokio::test]
+async fn hello_cancel_keeps_what_was_said() {
+    let ended = outcome_of("hello_cancel").await;
+    let kept = ended.stdout.trim_start().strip_prefix("[kept] ").unwrap();
+    let kept = kept.strip_suffix('\n').unwrap();
+    assert!(is_part_of_the_song(kept), "{ended:#?}");
+    assert_eq!(ended.stderr, kept, "what was streamed is what was kept");
+}
+
+#[tokio::test]
+async fn cancel_run_reports_a_cancelled_run() {
+    let ended = outcome_of("cancel_run").await;
+    let (told, _) = ended.stdout.split_once("\n\n").unwrap();
+    let story = tale(Storyteller::endless().seed(6), told.len()).await;
+    assert!(!told.is_empty() && story.starts_with(told), "{ended:#?}");
+    assert_eq!(ended.value("cancel was accepted"), "true");
+    assert_eq!(ended.value("status"), "cancelled");
+    assert_eq!(ended.value("was cancelled"), "true");
+    let id = ended.value("run id");
+    assert_eq!(ended.value(&format!("{id} was cancelled")), "requested");
+    let preview = ended.value("content preview").strip_suffix("...").unwrap();
+    assert!(story.starts_with(preview), "{ended:#?}");
+}
+
+#[tokio::test]
+async fn embed_hears_forty_characters_and_cancels() {
+    let ended = outcome_of("embed").await;
+    let heard = unquoted(ended.value("heard"));
+    let kept = unquoted(ended.value("kept"));
+    assert!(heard.len() >= 40 && is_part_of_the_song(kept), "{ended:#?}");
+    // A word may have been on its way.
+    assert!(kept.starts_with(heard), "{ended:#?}");
+    assert_eq!(ended.stderr, "");
+}
+
+#[tokio::test]
+async fn many_runs_all_end() {
+    let ended = outcome_of("many_runs").await;
+    for (name, count) in [
+        ("cancels answered", "100"),
+        ("completed", "200"),
+        ("cancelled", "100"),
+        ("failed", "0"),
+    ] {
+        assert_eq!(ended.value(name), count, "{name} in {ended:#?}");
+    }
+    let kept: usize = ended.value("bytes of text kept").parse().unwrap();
+    assert!(kept > 200 * 20 * REFRAIN.len(), "{ended:#?}");
+}
+
+#[tokio::test]
+async fn supervision_ends_each_run_and_lets_the_others_go_on() {
+    let ended = outcome_of("supervision").await;
+    for (name, how, refrains) in [
+        (
+            "panics",
+            "error (the model panicked: the storyteller was told to panic at word 3)",
+            1,
+        ),
+        ("fails", "error (the line to the model is dead)", 2),
+        ("falls silent", "cancelled (silent for too long)", 3),
+        ("sings", "completed (it has said all of it)", 10),
+    ] {
+        let expected = format!("{name}: {how}\n    kept: {:?}\n", REFRAIN.repeat(refrains));
+        assert!(ended.stdout.contains(&expected), "{name} in {ended:#?}");
+    }
+}
