@@ -84,10 +84,30 @@ async fn what_cannot_be_is_refused_in_words() {
         assert_eq!(ended.status.code(), Some(code), "{ended:#?}");
         assert!(ended.stderr.contains(words), "{ended:#?}");
     }
+    let ended = run(&mut quell(&["demo", "--model", "openai:gpt-5-mini"])).await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:#?}");
+    // Without models over HTTP that is the reason; else it is the missing key.
+    assert!(ended.stderr.starts_with("error: ") && ended.stderr.contains("--model sim"));
     let ended = run(quell(&["demo"]).env("QUELL_LOG", "quell=loud")).await;
     assert_eq!(ended.status.code(), Some(1), "{ended:#?}");
     assert!(ended.stderr.starts_with("error: QUELL_LOG"), "{ended:#?}");
     assert_eq!(ended.stdout, "");
+}
+
+/// Nothing listens on port 1.
+#[cfg(feature = "http-models")]
+#[tokio::test]
+async fn a_provider_that_cannot_be_reached_is_named() {
+    let mut command = quell(&["demo", "--model", "openai:x", "--cancel-after", "1h"]);
+    command.env("OPENAI_BASE_URL", "http://127.0.0.1:1/v1");
+    let ended = run(&mut command).await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:#?}");
+    assert_eq!(ended.value("status"), "error");
+    let last = ended.stderr.lines().last().unwrap_or_default();
+    assert!(
+        last.starts_with("error: ") && last.contains("127.0.0.1:1"),
+        "{ended:#?}"
+    );
 }
 
 #[cfg(unix)]

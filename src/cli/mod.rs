@@ -8,6 +8,8 @@ mod demo;
 mod interrupt;
 mod logs;
 mod model;
+#[cfg(feature = "http-models")]
+mod openai;
 mod report;
 mod time;
 

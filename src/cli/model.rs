@@ -5,6 +5,8 @@ use std::{env, fmt, str::FromStr};
 use quell::{Agent, AgentError, Model, sim::Storyteller};
 
 use super::Failure;
+#[cfg(feature = "http-models")]
+use super::openai::openai;
 
 /// A model, as it is named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +20,9 @@ pub(super) enum Choice {
 impl Choice {
     /// What the environment has: a provider, or none.
     pub(super) fn from_env() -> Choice {
-        let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_set = |name| {
+            env::var_os(name).is_some_and(|value| !value.to_string_lossy().trim().is_empty())
+        };
         if cfg!(feature = "http-models") && (is_set("OPENAI_API_KEY") || is_set("OPENAI_BASE_URL"))
         {
             Choice::OpenAi(None)
@@ -36,13 +40,14 @@ impl Choice {
     }
 }
 
-fn storyteller(model: impl Model) -> Result<Agent, AgentError> {
+pub(super) fn storyteller(model: impl Model) -> Result<Agent, AgentError> {
     Agent::builder("Storyteller", model)
         .description("Writes long and detailed stories")
         .instructions("You are a storyteller. Begin with the story at once, and take your time.")
         .build()
 }
 
+#[cfg(not(feature = "http-models"))]
 fn openai(_: Option<&str>) -> Result<Agent, Failure> {
     Err(
         "this program was built without the feature http-models and knows only `--model sim`"
