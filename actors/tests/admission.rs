@@ -1,4 +1,5 @@
 //! Admission and shutdown: a cap, a bounded queue in order, clear refusals, and an end in two phases.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

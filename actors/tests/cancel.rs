@@ -1,4 +1,5 @@
 //! Promises 2, 3 and 4: a cancel is heard at once in every state, tells the truth, and really stops the work.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Limits end a run the way a cancel does, with a reason of their own. Zero means zero, absent means none. Retries.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

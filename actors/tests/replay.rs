@@ -1,4 +1,5 @@
 //! Promises 1, 5 and 9: one ending; replay and live are one list; handles come and go.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

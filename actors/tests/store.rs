@@ -1,5 +1,6 @@
 //! Promise 5: stored before seen. A store that is slow, in doubt, unavailable or broken, while cancels, ends and panics
 //! race it.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

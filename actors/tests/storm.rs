@@ -1,5 +1,6 @@
 //! Promise 1 in bad weather: 20,000 runs with panics, errors, stalls, cancels, kills and stops, decided by a seed; each
 //! has exactly one ending and nothing after it, and nothing is left of any.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Promise 8: a slow, stuck or dead subscriber costs nobody anything, memory is bounded, and nothing is lost silently.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! Promises 1, 4 and 10 under supervision: whatever is killed, stopped or dropped, a run has its one ending at once, its
 //! model's stream is closed at once, and nobody else notices.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
