@@ -258,7 +258,12 @@ impl RunLog {
     ) {
         let now = Instant::now();
         inner.state = state;
-        for kind in self.last_words(&mut inner, now, end, ending) {
+        let mut error = None;
+        let words = self.tape.words();
+        for kind in ending::compose(&mut inner, words, now, end, ending) {
+            if let EventKind::Error { error: failure } = &kind {
+                error = Some(failure.clone());
+            }
             self.write(&mut inner, now, kind);
         }
         let span = std::mem::replace(&mut inner.span, Span::none());
@@ -268,6 +273,9 @@ impl RunLog {
         drop(inner);
 
         span.record("status", status.as_str());
+        if let Some(error) = error {
+            span.in_scope(|| tracing::error!(reason = ?error.reason, %error, "the run failed"));
+        }
         drop(span);
         self.poke.poke();
         self.keeper.ended(self.id);
@@ -275,18 +283,6 @@ impl RunLog {
             self.keeper.settled(self.id);
         }
         self.carry(batch);
-    }
-
-    /// What stands at the end of the log.
-    fn last_words(
-        &self,
-        inner: &mut Inner,
-        now: Instant,
-        end: End,
-        ending: Ending,
-    ) -> Vec<EventKind> {
-        let words = self.tape.words();
-        ending::compose(inner, words, now, end, ending)
     }
 }
 
