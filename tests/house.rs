@@ -198,7 +198,7 @@ const KNOWN_IN_ONE_PLACE: [(&str, &[&str], &str); 14] = [
     ),
     (
         "tokio::spawn",
-        &["actors/src/run/subscribe.rs", "src/cli/"],
+        &["src/cli/"],
         "tasks are few, and each has an owner",
     ),
     (

@@ -82,7 +82,9 @@ pub use model::{
 pub use outcome::{
     ErrorReason, FinishReason, Outcome, Partial, Reply, RunError, Usage, UsageSource,
 };
-pub use run::{Delivery, EventStream, Run};
+/// The release of ractor that this crate speaks.
+pub use ractor;
+pub use run::{CancelOnDrop, Delivery, EventStream, Run};
 pub use runtime::{NewRun, RunInfo, Runtime, RuntimeConfig, Shutdown, ShutdownReport, Which};
 pub use status::RunStatus;
 pub use store::{MemoryStore, Store};

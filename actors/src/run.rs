@@ -5,6 +5,7 @@ mod drive;
 mod ending;
 mod events;
 mod flush;
+mod guard;
 pub(crate) mod judge;
 pub(crate) mod log;
 mod poke;
@@ -16,15 +17,16 @@ mod work;
 use std::{
     fmt,
     future::{Future, poll_fn},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
 use ractor::{ActorRef, Message};
-use tokio::time::timeout;
+use tokio::time::{Timeout, timeout};
 
 pub(crate) use self::subscribe::feed;
-pub use self::{events::EventStream, subscribe::Delivery};
+pub use self::{events::EventStream, guard::CancelOnDrop, subscribe::Delivery};
 use self::{judge::Decision, log::RunLog, waiters::WaiterKey};
 use crate::{
     cancel::{CancelOutcome, CancelRequest},
@@ -86,18 +88,15 @@ impl Run {
     ///
     /// At most 64 deliveries are on their way at a time; a slow actor lags behind and then catches up from the log, so
     /// nothing is lost and nothing grows. An actor that has stopped is no longer fed.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
     pub fn subscribe<M>(&self, actor: &ActorRef<M>)
     where
         M: Message + From<Delivery>,
     {
-        feed(self.events(), actor.clone());
+        feed(&self.log.house.tokio, self.events(), actor.clone());
     }
 
-    /// Cancels the run: [`cancel_with`](Run::cancel_with) the reason `Requested`.
+    /// Cancels the run: [`cancel_with`](Run::cancel_with) the reason `Requested`. Who does not care for the answer drops
+    /// the future: `drop(run.cancel())`.
     pub fn cancel(&self) -> impl Future<Output = CancelOutcome> + Send + use<> {
         self.cancel_with(CancelRequest::default())
     }
@@ -105,7 +104,8 @@ impl Run {
     /// Cancels the run, wherever it is.
     ///
     /// The cancel takes effect in this call: the answer is decided, and the run's actor is woken to drop what is at
-    /// work. The future that is returned waits for the `CancelRequested` event to be stored, 100 ms at most.
+    /// work. The future that is returned waits for the `CancelRequested` event to be stored, 100 ms at most. Both may be
+    /// used on any thread.
     ///
     /// # Cancel safety
     ///
@@ -126,6 +126,11 @@ impl Run {
                 Decision::AlreadyEnded(status) => CancelOutcome::AlreadyEnded { status },
             }
         }
+    }
+
+    /// Ties the run to a value: when it is dropped, the run is cancelled. Dropping a [`Run`] alone cancels nothing.
+    pub fn cancel_on_drop(&self, request: CancelRequest) -> CancelOnDrop {
+        CancelOnDrop::new(self.clone(), request)
     }
 
     /// Waits for the run to end, and for that to be stored.
@@ -161,13 +166,19 @@ impl fmt::Debug for Run {
 /// Whether position `seq` is stored in time.
 async fn durable(log: &Arc<RunLog>, seq: u64) -> bool {
     let mut waiter = Waiter::new(log);
-    let mut stored = std::pin::pin!(poll_fn(|cx| waiter.log.poll_mark(seq, &mut waiter.key, cx)));
-    if let Ok(answer) = timeout(TOGETHER, stored.as_mut()).await {
+    let mut stored = pin!(poll_fn(|cx| waiter.log.poll_mark(seq, &mut waiter.key, cx)));
+    if let Ok(answer) = within(log, TOGETHER, stored.as_mut()).await {
         return answer.is_ok();
     }
     // What is at work takes its time to end, and the cancel is not to wait for it.
     log.flush();
-    matches!(timeout(DURABLE - TOGETHER, stored).await, Ok(Ok(())))
+    matches!(within(log, DURABLE - TOGETHER, stored).await, Ok(Ok(())))
+}
+
+/// A timeout by the clock of the run's tokio runtime: whoever cancels may be on a thread that has none.
+fn within<F: Future>(log: &RunLog, limit: Duration, work: F) -> Timeout<F> {
+    let _in_tokio = log.house.tokio.enter();
+    timeout(limit, work)
 }
 
 /// Somebody who waits for a log, and leaves its list when dropped.

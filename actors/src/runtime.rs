@@ -218,10 +218,6 @@ impl Runtime {
     ///
     /// An actor that is more than 4,096 changes behind is told how many it missed, by
     /// [`EventsError::Missed`], and goes on from there.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
     pub fn subscribe<M>(&self, actor: &ActorRef<M>)
     where
         M: Message + From<Delivery<StatusChange>>,
@@ -236,7 +232,7 @@ impl Runtime {
                 Err(broadcast::error::RecvError::Closed) => None,
             }
         });
-        feed(changes.boxed(), actor.clone());
+        feed(&self.registry().house.tokio, changes.boxed(), actor.clone());
     }
 }
 

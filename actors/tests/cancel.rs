@@ -419,3 +419,46 @@ async fn the_status_is_answered_while_the_model_hangs() {
     run.cancel().await;
     ended(&run).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_cancels_when_it_is_dropped_and_not_when_it_is_disarmed() {
+    let runtime = Runtime::new();
+    let run = runtime
+        .start(&poet(Storyteller::new("one two")), "Sing.")
+        .await
+        .unwrap();
+    run.cancel_on_drop(CancelRequest::default()).disarm();
+    assert_eq!(ended(&run).await.text(), "one two");
+
+    let run = runtime
+        .start(&poet(Storyteller::endless()), "Sing.")
+        .await
+        .unwrap();
+    drop(run.cancel_on_drop(CancelRequest::new(CancelReason::Disconnected)));
+    let outcome = ended(&run).await;
+    assert_eq!(partial(&outcome).receipt.reason, CancelReason::Disconnected);
+    nothing_left(&runtime);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_is_heard_from_a_thread_without_tokio() {
+    // On a real clock, since threads are at work.
+    let runtime = Runtime::new();
+    let model = Storyteller::new("one two").stall_at(1);
+    let probe = model.probe();
+    let run = runtime.start(&poet(model), "Sing.").await.unwrap();
+    support::guarded(until(&run, |kind| {
+        matches!(kind, EventKind::Content { .. })
+    }))
+    .await;
+    let elsewhere = std::thread::spawn({
+        let run = run.clone();
+        move || futures::executor::block_on(run.cancel())
+    });
+    assert_eq!(
+        support::guarded(ended(&run)).await.status(),
+        RunStatus::Cancelled
+    );
+    assert!(elsewhere.join().unwrap().is_accepted());
+    assert_eq!(probe.open(), 0);
+}

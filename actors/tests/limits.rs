@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use quell_actors::{
     Agent, CancelReason, EventKind, Limits, ModelError, ModelErrorKind, ModelUsage, Outcome, Retry,
-    RetryPolicy, RunStatus, Runtime,
+    RetryPolicy, RunStatus, Runtime, Usage,
     sim::{Gate, Storyteller},
 };
 use support::{all_events, ended, names, once};
@@ -296,6 +296,11 @@ async fn retries_end() {
             panic!("the run did not fail");
         };
         assert_eq!(error.message, "busy");
+        assert_eq!(
+            error.usage,
+            Usage::default(),
+            "a request that is not answered uses nothing"
+        );
         assert_eq!(probe.requests(), requests);
     }
 }

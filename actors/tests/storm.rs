@@ -1,6 +1,10 @@
 //! Promise 1 in bad weather: 20,000 runs with panics, errors, stalls, cancels, kills and stops, decided by a seed; each
 //! has exactly one ending and nothing after it, and nothing is left of any.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic, and has figures to show"
+)]
 
 mod support;
 

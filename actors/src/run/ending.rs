@@ -71,6 +71,7 @@ pub(super) fn compose(
                     (ErrorReason::Killed, "the run ended out of turn".to_owned())
                 }
             };
+            inner.tally.broken();
             let error = RunError {
                 reason,
                 message,

@@ -179,7 +179,7 @@ impl RunLog {
             return Verdict::Stop;
         }
         inner.state = state;
-        let usage = inner.tally.refused();
+        let usage = inner.tally.broken();
         let (turn, attempt) = inner.request;
         let completed = ModelRequestCompleted {
             turn,

@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc};
 
 use futures::{Stream, StreamExt};
 use ractor::{ActorRef, Message};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 
 use crate::{error::EventsError, event::RunEvent};
 
@@ -39,13 +42,14 @@ impl<T: fmt::Debug> fmt::Debug for Delivery<T> {
 
 /// Casts what `stream` says to `actor`, until either of them ends.
 pub(crate) fn feed<T, M>(
+    tokio: &Handle,
     mut stream: impl Stream<Item = Result<T, EventsError>> + Send + Unpin + 'static,
     actor: ActorRef<M>,
 ) where
     T: Send + 'static,
     M: Message + From<Delivery<T>>,
 {
-    tokio::spawn(async move {
+    tokio.spawn(async move {
         let credit = Arc::new(Semaphore::new(CREDIT));
         while let Ok(permit) = credit.clone().acquire_owned().await {
             let Some(event) = stream.next().await else {

@@ -77,8 +77,8 @@ impl Tally {
         usage
     }
 
-    /// The request under way was refused before it was answered: it used nothing.
-    pub(crate) fn refused(&mut self) -> Usage {
+    /// The request under way failed. Answers what it used: nothing, when it was never answered.
+    pub(crate) fn broken(&mut self) -> Usage {
         match self.open.take() {
             Some(open) if open.connected => {
                 self.open = Some(open);
@@ -184,10 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn requests_add_up_and_a_refused_one_used_nothing() {
+    fn requests_add_up_and_one_that_was_not_answered_used_nothing() {
         let mut tally = Tally::default();
         tally.ask(400);
-        assert_eq!(tally.refused(), Usage::default());
+        assert_eq!(tally.broken(), Usage::default());
         tally.ask(400);
         tally.said(1);
         tally.reported(report(90, 3));

@@ -130,9 +130,8 @@ impl Actor for Supervisor {
                 (child, "the run's actor ended without a word".to_owned())
             }
             SupervisionEvent::ActorFailed(child, error) => (child, error.to_string()),
-            SupervisionEvent::ActorStarted(_) | SupervisionEvent::ProcessGroupChanged(_) => {
-                return Ok(());
-            }
+            // Starts and groups; and what other features of ractor, which anybody may turn on, add to these.
+            _ => return Ok(()),
         };
         if let Some(log) = children.remove(&child.get_id()) {
             // Refused in all but the strangest cases: the actor, or its guard, has ended the run.
