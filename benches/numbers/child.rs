@@ -1,0 +1,62 @@
+//! This program again, as a child process that measures, or serves, on its own.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use crate::Result;
+
+/// The first argument of a child.
+pub(crate) const FLAG: &str = "--child";
+
+/// A child process. It is asked by lines on its stdin, answers by lines on its stdout, and ends when its stdin is
+/// closed, which the end of this process does as well.
+pub(crate) struct Child {
+    process: std::process::Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Child {
+    pub(crate) fn start(arguments: &[&str]) -> Result<Child> {
+        let mut process = Command::new(std::env::current_exe()?)
+            .arg(FLAG)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let stdin = process.stdin.take();
+        let stdout = process.stdout.take().ok_or("a child without a stdout")?;
+        Ok(Child {
+            process,
+            stdin,
+            stdout: BufReader::new(stdout),
+        })
+    }
+
+    pub(crate) fn say(&mut self, line: &str) -> Result<()> {
+        let stdin = self.stdin.as_mut().ok_or("a child that was closed")?;
+        writeln!(stdin, "{line}")?;
+        Ok(())
+    }
+
+    /// The next line, as numbers.
+    pub(crate) fn hear(&mut self) -> Result<Vec<f64>> {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        if line.is_empty() {
+            return Err("a child ended without an answer".into());
+        }
+        let numbers = line.split_whitespace().map(str::parse);
+        Ok(numbers.collect::<Result<_, _>>()?)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.stdin = None;
+        // It ends by itself; the wait only clears it away.
+        let _ = self.process.wait();
+    }
+}
