@@ -27,6 +27,9 @@ const GUARD: Duration = Duration::from_secs(120);
 /// How many tokens are asked for: more than the server could make in the time of the test.
 const ASKED: u32 = 100_000;
 
+/// How many cancels are measured: the machine is shared, so the median counts.
+const ROUNDS: usize = 7;
+
 /// The server, and what it says of itself.
 struct Server {
     base: String,
@@ -108,6 +111,21 @@ async fn a_run_completes(server: &Server) {
 }
 
 async fn a_cancel_while_streaming_stops_the_server(server: &Server) {
+    let mut idle_after = Vec::new();
+    for _ in 0..ROUNDS {
+        idle_after.push(one_cancel_while_streaming(server).await);
+    }
+    idle_after.sort();
+    let median = idle_after[ROUNDS / 2];
+    eprintln!("slot idle after a cancel while streaming: {idle_after:?}");
+    assert!(
+        median <= Duration::from_millis(100),
+        "the slot was busy for {median:?}"
+    );
+}
+
+/// How long the server's slot was busy after a cancel.
+async fn one_cancel_while_streaming(server: &Server) -> Duration {
     let before = server.made().await;
     let run = Runtime::new()
         .start(&server.agent(ASKED), "Tell me a story.")
@@ -128,12 +146,9 @@ async fn a_cancel_while_streaming_stops_the_server(server: &Server) {
         partial.receipt.cut, partial.receipt.took, partial.receipt.usage,
     );
     assert_eq!(partial.receipt.cut, Cut::Streaming);
-    assert!(
-        idle <= Duration::from_millis(100),
-        "the slot was busy for {idle:?}"
-    );
     assert!(made < 1_000, "{made} tokens were made");
     assert!(!partial.text.is_empty());
+    idle
 }
 
 async fn a_cancel_before_the_first_token_stops_the_server(server: &Server) {

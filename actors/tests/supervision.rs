@@ -215,10 +215,8 @@ fn end_by(
         By::StopChildren => {
             let supervisor = supervisor.clone();
             return Some(tokio::spawn(async move {
-                supervisor
-                    .call(ForeignMsg::StopChildren, None)
-                    .await
-                    .unwrap();
+                let cell = supervisor.get_cell();
+                cell.stop_children_and_wait(None, None).await;
             }));
         }
     }
@@ -248,6 +246,7 @@ async fn a_linked_run_ends_at_once_under_a_busy_supervisor() {
         By::Panic,
         By::Kill,
         By::Stop,
+        By::StopChildren,
         By::SupervisorKill,
         By::Cancel,
     ] {

@@ -263,8 +263,6 @@ pub(crate) enum ForeignMsg {
     Start(Runtime, Box<Agent>, RpcReplyPort<Run>),
     /// Is busy until let go.
     Busy(Arc<Semaphore>),
-    /// Stops all children and waits for them.
-    StopChildren(RpcReplyPort<()>),
     /// Answers.
     Ping(RpcReplyPort<()>),
 }
@@ -294,10 +292,6 @@ impl Actor for Foreign {
                 let _ = reply.send(run);
             }
             ForeignMsg::Busy(gate) => drop(gate.acquire().await),
-            ForeignMsg::StopChildren(reply) => {
-                me.get_cell().stop_children_and_wait(None, None).await;
-                let _ = reply.send(());
-            }
             ForeignMsg::Ping(reply) => drop(reply.send(())),
         }
         Ok(())
