@@ -80,7 +80,7 @@ const LAYERS: [(&str, &[&str]); 5] = [
     (
         "words",
         &[
-            "id", "message", "event", "status", "error", "cancel", "outcome",
+            "id", "message", "event", "status", "error", "cancel", "outcome", "usage",
         ],
     ),
     ("law", &["machine"]),

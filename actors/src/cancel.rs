@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{RunId, Timestamp},
-    outcome::Usage,
     status::RunStatus,
+    usage::Usage,
 };
 
 /// Why a run was cancelled.

@@ -8,8 +8,9 @@ use crate::{
     cancel::CancelReason,
     id::{RunId, Timestamp},
     message::{Message, ToolCall},
-    outcome::{FinishReason, Outcome, Partial, Reply, RunError, Usage},
+    outcome::{FinishReason, Outcome, Partial, Reply, RunError},
     status::RunStatus,
+    usage::Usage,
 };
 
 /// One event of a run. The same type is in the store, in a stream and in a mailbox.

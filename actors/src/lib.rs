@@ -51,6 +51,7 @@ mod id;
 mod message;
 mod outcome;
 mod status;
+mod usage;
 
 // law: pure
 mod machine;
@@ -79,12 +80,11 @@ pub use message::{Message, ToolCall};
 pub use model::{
     Model, ModelChunk, ModelError, ModelErrorKind, ModelRequest, ModelUsage, Retry, ToolCallDelta,
 };
-pub use outcome::{
-    ErrorReason, FinishReason, Outcome, Partial, Reply, RunError, Usage, UsageSource,
-};
+pub use outcome::{ErrorReason, FinishReason, Outcome, Partial, Reply, RunError};
 /// The release of ractor that this crate speaks.
 pub use ractor;
 pub use run::{CancelOnDrop, Delivery, EventStream, Run};
 pub use runtime::{NewRun, RunInfo, Runtime, RuntimeConfig, Shutdown, ShutdownReport, Which};
 pub use status::RunStatus;
 pub use store::{MemoryStore, Store};
+pub use usage::{Usage, UsageSource};

@@ -2,11 +2,11 @@
 
 pub(crate) mod actor;
 mod drive;
-mod ending;
+pub(crate) mod ending;
 mod events;
 mod flush;
 mod guard;
-pub(crate) mod judge;
+mod judge;
 pub(crate) mod log;
 mod poke;
 mod subscribe;

@@ -1,6 +1,7 @@
 //! Starting runs, finding them, and ending them all.
 
 mod cancel;
+mod launch;
 mod registry;
 mod shutdown;
 mod start;

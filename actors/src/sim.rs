@@ -23,6 +23,7 @@
 //! ```
 
 mod gate;
+mod plan;
 mod story;
 mod storyteller;
 mod stream;

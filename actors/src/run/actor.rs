@@ -27,7 +27,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use super::{
     drive::{Burst, Driver},
-    judge::Ending,
+    ending::Ending,
     log::RunLog,
     work::Work,
 };

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::{
-    judge::{Ending, Stop, Verdict},
+    ending::Ending,
+    judge::{Stop, Verdict},
     log::RunLog,
     work::{Heard, Work},
 };

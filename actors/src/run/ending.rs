@@ -4,13 +4,32 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{judge::Ending, log::Inner};
+use super::log::Inner;
 use crate::{
     cancel::Receipt,
     event::{EventKind, ModelRequestCompleted},
     machine::End,
     outcome::{ErrorReason, FinishReason, Partial, Reply, RunError},
+    store::AppendError,
 };
+
+/// How a run is to end, if the law lets it.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The model finished.
+    Completed(FinishReason),
+    /// Something failed for good.
+    Failed(ErrorReason, String),
+    /// A cancel was accepted, and everything that was at work has been dropped.
+    Quiet,
+}
+
+impl Ending {
+    /// The store was lost. Nobody is shown this ending: it will not be stored.
+    pub(crate) fn store_lost(error: &AppendError) -> Ending {
+        Ending::Failed(ErrorReason::Interrupted, error.to_string())
+    }
+}
 
 /// The events that end a log, the ending last. `end` is what the law decided, `ending` what was proposed: after an
 /// accepted cancel every proposal becomes `Cancelled`, and a failure stands in the receipt.

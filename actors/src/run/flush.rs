@@ -2,10 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -13,7 +10,10 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use tokio::time::Instant;
 
-use super::{judge::Ending, log::RunLog};
+use super::{
+    ending::Ending,
+    log::{Inner, RunLog},
+};
 use crate::{
     machine::State,
     store::{AppendError, BatchId, Events, Expected},
@@ -42,15 +42,13 @@ pub(super) struct Batch {
 impl Batch {
     /// What is decided and not stored.
     pub(super) fn new(log: &RunLog, stored: u64, decided: u64) -> Batch {
-        /// Batches of this process. With the run's id, which no other process uses while this one owns the run, a count
-        /// is name enough.
-        static COUNT: AtomicU64 = AtomicU64::new(1);
         Batch {
             expected: Expected {
                 epoch: EPOCH,
                 last: stored,
             },
-            id: BatchId(u128::from(COUNT.fetch_add(1, Ordering::Relaxed))),
+            // The position it ends at names an append: one owner never makes two that end at the same.
+            id: BatchId((u128::from(EPOCH) << 64) | u128::from(decided)),
             events: Events::of(&log.tape, stored + 1, decided),
         }
     }
@@ -63,10 +61,23 @@ impl RunLog {
         self.carry(batch);
     }
 
+    /// The next append, unless there is nothing to store or one is in flight.
+    pub(super) fn next_batch(self: &Arc<Self>, inner: &mut Inner) -> Option<Batch> {
+        if inner.flushing || inner.lost.is_some() || inner.stored == inner.decided {
+            return None;
+        }
+        inner.flushing = true;
+        Some(Batch::new(self, inner.stored, inner.decided))
+    }
+
     /// Carries `batch`, and what is decided meanwhile, to the store. `true`: all of it is stored already. A store that
     /// answers at once, as memory does, costs no task.
     pub(super) fn carry(self: &Arc<Self>, mut batch: Option<Batch>) -> bool {
         while let Some(next) = batch {
+            if let Some(last) = self.append_now(&next) {
+                batch = self.stored(last);
+                continue;
+            }
             let mut append = self.append(&next);
             match poll_once(&mut append) {
                 Poll::Ready(Ok(last)) => batch = self.stored(last),
@@ -84,6 +95,22 @@ impl RunLog {
             }
         }
         true
+    }
+
+    /// The append of `batch`, by a store that can do it where it stands. One that could not is asked again, in the way
+    /// that can wait and retry.
+    fn append_now(&self, batch: &Batch) -> Option<u64> {
+        let Batch {
+            expected,
+            id,
+            events,
+        } = batch;
+        let store = &self.house.store;
+        catch_unwind(AssertUnwindSafe(|| {
+            store.append_now(self.id, *expected, *id, events)
+        }))
+        .ok()??
+        .ok()
     }
 
     /// The append of `batch`. A store that panics is in doubt, like one that does not know.

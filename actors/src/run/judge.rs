@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::{
-    ending,
+    ending::{self, Ending},
     log::{Cancel, Inner, RunLog},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
     event::{CancelRequested, EventKind, ModelRequestCompleted},
     machine::{Effect, End, Input, State, step},
     model::ModelUsage,
-    outcome::{ErrorReason, FinishReason},
+    outcome::FinishReason,
     status::RunStatus,
     store::AppendError,
 };
@@ -50,24 +50,6 @@ pub(crate) enum Decision {
     AlreadyEnded(RunStatus),
 }
 
-/// How a run is to end, if the law lets it.
-#[derive(Debug)]
-pub(crate) enum Ending {
-    /// The model finished.
-    Completed(FinishReason),
-    /// Something failed for good.
-    Failed(ErrorReason, String),
-    /// A cancel was accepted, and everything that was at work has been dropped.
-    Quiet,
-}
-
-impl Ending {
-    /// The store was lost. Nobody is shown this ending: it will not be stored.
-    pub(crate) fn store_lost(error: &AppendError) -> Ending {
-        Ending::Failed(ErrorReason::Interrupted, error.to_string())
-    }
-}
-
 /// Why an actor has to stop.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -76,6 +58,17 @@ pub(crate) enum Stop {
 }
 
 impl RunLog {
+    /// Sends what was written on its way to the store, and says how the actor is to go on.
+    fn go_on(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> Verdict {
+        let batch = self.next_batch(&mut inner);
+        drop(inner);
+        if (batch.is_some() && self.carry(batch)) || self.has_room() {
+            Verdict::Go
+        } else {
+            Verdict::Full
+        }
+    }
+
     /// Whether the actor has to stop: a cancel was accepted, the run has ended, or its store was lost.
     pub(crate) fn must_stop(&self) -> Option<Stop> {
         let inner = self.lock();

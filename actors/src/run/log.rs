@@ -13,8 +13,6 @@ use tokio::{runtime::Handle, time::Instant};
 use tracing::Span;
 
 use super::{
-    flush::Batch,
-    judge::Verdict,
     poke::Poke,
     tally::Tally,
     waiters::{Waiters, Woken},
@@ -181,26 +179,6 @@ impl RunLog {
             });
         }
         self.tape.push(at, kind);
-    }
-
-    /// Sends what was written on its way to the store, and says how the actor is to go on.
-    pub(super) fn go_on(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> Verdict {
-        let batch = self.next_batch(&mut inner);
-        drop(inner);
-        if (batch.is_some() && self.carry(batch)) || self.has_room() {
-            Verdict::Go
-        } else {
-            Verdict::Full
-        }
-    }
-
-    /// The next append, unless there is nothing to store or one is in flight.
-    pub(super) fn next_batch(self: &Arc<Self>, inner: &mut Inner) -> Option<Batch> {
-        if inner.flushing || inner.lost.is_some() || inner.stored == inner.decided {
-            return None;
-        }
-        inner.flushing = true;
-        Some(Batch::new(self, inner.stored, inner.decided))
     }
 
     /// Wakes whoever waits for a position up to `seq`; everybody, when the log will not grow.

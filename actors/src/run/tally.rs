@@ -2,7 +2,7 @@
 
 use crate::{
     model::ModelUsage,
-    outcome::{Usage, UsageSource},
+    usage::{Usage, UsageSource},
 };
 
 /// What a run has used so far.

@@ -15,7 +15,7 @@ use tokio::{
 use super::{
     RuntimeConfig,
     cancel::Remembered,
-    supervisor::{Launch, SupervisorMsg},
+    launch::{Launch, SupervisorMsg},
 };
 use crate::{
     clock::Clock,

@@ -4,11 +4,11 @@ use std::{future::Future, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
-use super::{Runtime, Which, supervisor::SupervisorMsg};
+use super::{Runtime, Which, launch::SupervisorMsg};
 use crate::{
     cancel::{CancelReason, CancelRequest},
     outcome::ErrorReason,
-    run::judge::Ending,
+    run::ending::Ending,
 };
 
 /// How long a shutdown waits.

@@ -5,8 +5,8 @@ use std::{future::poll_fn, sync::Arc};
 use ractor::{ActorCell, ActorStatus};
 
 use super::{
+    launch::Launch,
     registry::{Accepted, Registry},
-    supervisor::Launch,
 };
 use crate::{
     agent::Agent,

@@ -3,60 +3,23 @@
 use std::{collections::HashMap, sync::Arc};
 
 use ractor::{
-    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, RpcReplyPort, SpawnErr,
+    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SpawnErr,
     SupervisionEvent,
 };
 
-use super::registry::Registry;
+use super::{
+    launch::{Launch, SupervisorMsg},
+    registry::Registry,
+};
 use crate::{
-    agent::Agent,
     cancel::{CancelReason, CancelRequest},
-    message::Message,
     outcome::ErrorReason,
     run::{
-        actor::{Guard, RunActor, Waiting},
-        judge::Ending,
+        actor::{RunActor, Waiting},
+        ending::Ending,
         log::RunLog,
     },
 };
-
-/// A run that was accepted and has no actor yet. Dropping it ends the run.
-pub(super) struct Launch {
-    log: Arc<RunLog>,
-    guard: Guard,
-    agent: Agent,
-    messages: Arc<[Message]>,
-    /// Whose child it is to be, when not ours.
-    supervisor: Option<ActorCell>,
-}
-
-impl Launch {
-    pub(super) fn new(
-        log: Arc<RunLog>,
-        agent: Agent,
-        messages: Arc<[Message]>,
-        supervisor: Option<ActorCell>,
-    ) -> Launch {
-        Launch {
-            guard: Guard::new(log.clone()),
-            log,
-            agent,
-            messages,
-            supervisor,
-        }
-    }
-
-    pub(super) fn log(&self) -> &Arc<RunLog> {
-        &self.log
-    }
-}
-
-pub(super) enum SupervisorMsg {
-    /// Gives a run its actor.
-    Launch(Box<Launch>),
-    /// Kills what is left.
-    KillAll(RpcReplyPort<()>),
-}
 
 /// Spawns the supervisor of `registry`, under `parent` where there is one.
 pub(super) fn spawn(registry: &Arc<Registry>, parent: Option<ActorCell>) {

@@ -6,6 +6,7 @@ use futures::Stream;
 
 use super::{
     gate::{Gate, Probe},
+    plan::{Act, Plan},
     story::Source,
     stream,
 };
@@ -18,33 +19,6 @@ use crate::model::{Model, ModelChunk, ModelError, ModelRequest, ModelUsage};
 /// and probe.
 #[derive(Clone, Debug)]
 pub struct Storyteller(Arc<Plan>);
-
-/// What the storyteller is to do.
-#[derive(Clone, Debug)]
-pub(super) struct Plan {
-    pub(super) source: Source,
-    pub(super) seed: u64,
-    pub(super) pace: Duration,
-    pub(super) jitter: f64,
-    pub(super) connect_after: Duration,
-    pub(super) first_after: Option<Duration>,
-    pub(super) thinking: Source,
-    pub(super) at: BTreeMap<u64, Vec<Act>>,
-    /// How the first requests fail, before they connect.
-    pub(super) refusals: Vec<ModelError>,
-    pub(super) gate: Option<Gate>,
-    pub(super) probe: Probe,
-}
-
-/// What happens before a word.
-#[derive(Clone, Debug)]
-pub(super) enum Act {
-    Report(ModelUsage),
-    Stall,
-    Fail(ModelError),
-    CutOff,
-    Panic,
-}
 
 impl Storyteller {
     /// Tells `text`, and finishes.

@@ -6,8 +6,8 @@ use futures::{Stream, stream};
 
 use super::{
     gate::Opened,
+    plan::{Act, Plan},
     story::{Dice, Source, Story},
-    storyteller::{Act, Plan},
 };
 use crate::{
     model::{ModelChunk, ModelError, ModelRequest},

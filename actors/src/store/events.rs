@@ -91,8 +91,9 @@ pub(crate) struct Tape {
 
 #[derive(Debug, Default)]
 struct Blocks {
-    len: usize,
-    list: Vec<Vec<Entry>>,
+    full: Vec<Vec<Entry>>,
+    /// The block that grows.
+    last: Vec<Entry>,
 }
 
 #[derive(Debug)]
@@ -113,13 +114,7 @@ impl Tape {
 
     /// Appends an event.
     pub(crate) fn push(&self, at: Timestamp, kind: EventKind) {
-        let mut blocks = locked(&self.blocks);
-        let (block, _) = place(blocks.len);
-        if block == blocks.list.len() {
-            blocks.list.push(Vec::with_capacity(capacity(block)));
-        }
-        blocks.list[block].push(Entry { at, kind });
-        blocks.len += 1;
+        locked(&self.blocks).push(Entry { at, kind });
     }
 
     /// The position before the first event it holds.
@@ -131,11 +126,7 @@ impl Tape {
     pub(crate) fn get(&self, seq: u64) -> Option<RunEvent> {
         let index = usize::try_from(seq.checked_sub(self.base + 1)?).ok()?;
         let blocks = locked(&self.blocks);
-        if index >= blocks.len {
-            return None;
-        }
-        let (block, offset) = place(index);
-        let Entry { at, kind } = &blocks.list[block][offset];
+        let Entry { at, kind } = blocks.get(index)?;
         Some(RunEvent {
             run_id: self.run_id,
             seq,
@@ -149,8 +140,7 @@ impl Tape {
         let blocks = locked(&self.blocks);
         (first..=last).rev().find_map(|seq| {
             let index = usize::try_from(seq.checked_sub(self.base + 1)?).ok()?;
-            let (block, offset) = place(index);
-            blocks.list.get(block)?.get(offset)?.kind.status()
+            blocks.get(index)?.kind.status()
         })
     }
 
@@ -162,7 +152,8 @@ impl Tape {
     /// All that was said, and all that was thought aloud.
     pub(crate) fn words(&self) -> (String, String) {
         let (mut text, mut reasoning) = (String::new(), String::new());
-        for entry in locked(&self.blocks).list.iter().flatten() {
+        let blocks = locked(&self.blocks);
+        for entry in blocks.full.iter().flatten().chain(&blocks.last) {
             if let EventKind::Content { text: words } = &entry.kind {
                 text.push_str(words);
             } else if let EventKind::ReasoningContent { text: words } = &entry.kind {
@@ -170,6 +161,29 @@ impl Tape {
             }
         }
         (text, reasoning)
+    }
+}
+
+impl Blocks {
+    fn push(&mut self, entry: Entry) {
+        let mut block = self.full.len();
+        if self.last.len() == capacity(block) {
+            self.full.push(std::mem::take(&mut self.last));
+            block += 1;
+        }
+        if self.last.capacity() == 0 {
+            self.last.reserve_exact(capacity(block));
+        }
+        self.last.push(entry);
+    }
+
+    fn get(&self, index: usize) -> Option<&Entry> {
+        let (block, offset) = place(index);
+        if block == self.full.len() {
+            self.last.get(offset)
+        } else {
+            self.full.get(block)?.get(offset)
+        }
     }
 }
 

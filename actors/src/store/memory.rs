@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use super::{AppendError, BatchId, Events, Expected, ReadError, RunHead, Store, Tape};
@@ -13,20 +13,20 @@ use crate::{
     status::RunStatus,
 };
 
+/// How many locks the runs are spread over.
+const SHARDS: usize = 64;
+
 /// Keeps runs in memory, and of the ended ones a bounded number: the oldest is forgotten first. What it is told is
 /// stored at once. It shares the events' memory with the runs themselves.
 #[derive(Debug)]
 pub struct MemoryStore {
     keep: usize,
-    kept: Mutex<Kept>,
+    shards: Box<[Mutex<Runs>]>,
+    /// Ended runs, the oldest first.
+    ended: Mutex<VecDeque<RunId>>,
 }
 
-#[derive(Debug, Default)]
-struct Kept {
-    runs: HashMap<RunId, KeptRun>,
-    /// Ended runs, the oldest first.
-    ended: VecDeque<RunId>,
-}
+type Runs = HashMap<RunId, KeptRun>;
 
 #[derive(Debug)]
 struct KeptRun {
@@ -49,7 +49,44 @@ impl MemoryStore {
     pub fn keeping(keep: usize) -> MemoryStore {
         MemoryStore {
             keep,
-            kept: Mutex::default(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            ended: Mutex::default(),
+        }
+    }
+
+    /// The lock over `run`. The last byte of an id is random in every version that is made today.
+    fn runs(&self, run: RunId) -> MutexGuard<'_, Runs> {
+        let [.., last] = *run.as_bytes();
+        locked(&self.shards[usize::from(last) % SHARDS])
+    }
+
+    fn append_at_once(
+        &self,
+        run: RunId,
+        expected: Expected,
+        batch: BatchId,
+        events: &Events,
+    ) -> Result<u64, AppendError> {
+        let (was_new, status) = {
+            let mut runs = self.runs(run);
+            append(&mut runs, run, expected, batch, events)?
+        };
+        if was_new && status.is_ended() {
+            self.note_ended(run);
+        }
+        Ok(events.last())
+    }
+
+    /// Notes that a run has ended, and forgets the oldest beyond what is kept.
+    fn note_ended(&self, run: RunId) {
+        let mut ended = locked(&self.ended);
+        ended.push_back(run);
+        let beyond = ended.len().saturating_sub(self.keep);
+        let forgotten: Vec<RunId> = ended.drain(..beyond).collect();
+        drop(ended);
+        for run in forgotten {
+            let gone = self.runs(run).remove(&run);
+            drop(gone);
         }
     }
 }
@@ -60,48 +97,32 @@ impl Default for MemoryStore {
     }
 }
 
-impl Kept {
-    fn append(
-        &mut self,
-        id: RunId,
-        expected: Expected,
-        batch: BatchId,
-        events: &Events,
-    ) -> Result<u64, AppendError> {
-        let run = match self.runs.entry(id) {
-            Entry::Occupied(kept) => kept.into_mut(),
-            Entry::Vacant(place) => place.insert(KeptRun::new(expected, events)?),
-        };
-        if run.batch == batch && run.last == events.last() {
-            return Ok(run.last);
-        }
-        if run.status.is_ended() {
-            return Err(AppendError::Ended { last: run.last });
-        }
-        if run.epoch != expected.epoch
-            || run.last != expected.last
-            || events.first() != run.last + 1
-        {
-            return Err(AppendError::Fenced {
-                epoch: run.epoch,
-                last: run.last,
-            });
-        }
-        run.take(batch, events);
-        if run.status.is_ended() {
-            self.ended.push_back(id);
-        }
-        Ok(run.last)
+/// Appends to one of `runs`, as every store must. Answers whether it was not just a retry, and the run's status.
+fn append(
+    runs: &mut Runs,
+    id: RunId,
+    expected: Expected,
+    batch: BatchId,
+    events: &Events,
+) -> Result<(bool, RunStatus), AppendError> {
+    let run = match runs.entry(id) {
+        Entry::Occupied(kept) => kept.into_mut(),
+        Entry::Vacant(place) => place.insert(KeptRun::new(expected, events)?),
+    };
+    if run.batch == batch && run.last == events.last() {
+        return Ok((false, run.status));
     }
-
-    /// Forgets the oldest ended runs beyond `keep`.
-    fn forget(&mut self, keep: usize) {
-        while self.ended.len() > keep {
-            if let Some(oldest) = self.ended.pop_front() {
-                self.runs.remove(&oldest);
-            }
-        }
+    if run.status.is_ended() {
+        return Err(AppendError::Ended { last: run.last });
     }
+    if run.epoch != expected.epoch || run.last != expected.last || events.first() != run.last + 1 {
+        return Err(AppendError::Fenced {
+            epoch: run.epoch,
+            last: run.last,
+        });
+    }
+    run.take(batch, events);
+    Ok((true, run.status))
 }
 
 impl KeptRun {
@@ -160,14 +181,21 @@ impl Store for MemoryStore {
         batch: BatchId,
         events: Events,
     ) -> Result<u64, AppendError> {
-        let mut kept = locked(&self.kept);
-        let last = kept.append(run, expected, batch, &events)?;
-        kept.forget(self.keep);
-        Ok(last)
+        self.append_at_once(run, expected, batch, &events)
+    }
+
+    fn append_now(
+        &self,
+        run: RunId,
+        expected: Expected,
+        batch: BatchId,
+        events: &Events,
+    ) -> Option<Result<u64, AppendError>> {
+        Some(self.append_at_once(run, expected, batch, events))
     }
 
     async fn head(&self, run: RunId) -> Result<Option<RunHead>, ReadError> {
-        Ok(locked(&self.kept).runs.get(&run).map(|kept| RunHead {
+        Ok(self.runs(run).get(&run).map(|kept| RunHead {
             run_id: run,
             agent: kept.agent.clone(),
             session_id: kept.session_id.clone(),
@@ -178,7 +206,7 @@ impl Store for MemoryStore {
     }
 
     async fn read(&self, run: RunId, after: u64, limit: usize) -> Result<Vec<RunEvent>, ReadError> {
-        let (tape, last) = match locked(&self.kept).runs.get(&run) {
+        let (tape, last) = match self.runs(run).get(&run) {
             Some(kept) => (kept.tape.clone(), kept.last),
             None => return Err(ReadError::Expired { first: after + 1 }),
         };

@@ -1,0 +1,49 @@
+//! What the supervisor is told.
+
+use std::sync::Arc;
+
+use ractor::{ActorCell, RpcReplyPort};
+
+use crate::{
+    agent::Agent,
+    message::Message,
+    run::{actor::Guard, log::RunLog},
+};
+
+/// A run that was accepted and has no actor yet. Dropping it ends the run.
+pub(super) struct Launch {
+    pub(super) log: Arc<RunLog>,
+    pub(super) guard: Guard,
+    pub(super) agent: Agent,
+    pub(super) messages: Arc<[Message]>,
+    /// Whose child it is to be, when not ours.
+    pub(super) supervisor: Option<ActorCell>,
+}
+
+impl Launch {
+    pub(super) fn new(
+        log: Arc<RunLog>,
+        agent: Agent,
+        messages: Arc<[Message]>,
+        supervisor: Option<ActorCell>,
+    ) -> Launch {
+        Launch {
+            guard: Guard::new(log.clone()),
+            log,
+            agent,
+            messages,
+            supervisor,
+        }
+    }
+
+    pub(super) fn log(&self) -> &Arc<RunLog> {
+        &self.log
+    }
+}
+
+pub(super) enum SupervisorMsg {
+    /// Gives a run its actor.
+    Launch(Box<Launch>),
+    /// Kills what is left.
+    KillAll(RpcReplyPort<()>),
+}
