@@ -29,9 +29,10 @@ pub(super) struct Body {
     pieces: BoxStream<'static, Result<Bytes, BodyError>>,
     put_back: Option<Bytes>,
     timeout: Duration,
-    /// Made by the first read that has to wait.
+    /// Made by the first read that has to wait, and moved only when it goes off too early: a read that waits for a
+    /// moment costs no timer operation.
     sleep: Option<Pin<Box<Sleep>>>,
-    waiting: bool,
+    waits_since: Option<Instant>,
 }
 
 impl Body {
@@ -52,7 +53,7 @@ impl Body {
             put_back: None,
             timeout,
             sleep: None,
-            waiting: false,
+            waits_since: None,
         }
     }
 
@@ -99,22 +100,23 @@ impl Stream for Body {
             return Poll::Ready(Some(Ok(piece)));
         }
         if let Poll::Ready(piece) = this.pieces.poll_next_unpin(cx) {
-            this.waiting = false;
+            this.waits_since = None;
             return Poll::Ready(piece);
         }
+        let since = *this.waits_since.get_or_insert_with(Instant::now);
+        // A timeout too long for the clock is none.
+        let Some(due) = since.checked_add(this.timeout) else {
+            return Poll::Pending;
+        };
         let sleep = this
             .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(this.timeout)));
-        if !this.waiting {
-            this.waiting = true;
-            // A timeout too long for the clock is none.
-            if let Some(at) = Instant::now().checked_add(this.timeout) {
-                sleep.as_mut().reset(at);
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        while sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= due {
+                return Poll::Ready(Some(Err(BodyError::Silent(this.timeout))));
             }
+            sleep.as_mut().reset(due);
         }
-        match sleep.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(Some(Err(BodyError::Silent(this.timeout)))),
-            Poll::Pending => Poll::Pending,
-        }
+        Poll::Pending
     }
 }

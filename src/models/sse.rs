@@ -235,8 +235,7 @@ impl Scan {
             }
             1
         } else {
-            let end = rest.iter().position(|&b| b == b'\n' || b == b'\r');
-            let end = end.unwrap_or(rest.len());
+            let end = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
             if let Some(line) = &mut self.error_line {
                 // One byte too many is refused below, so no more than the limit is ever kept.
                 line.extend_from_slice(&rest[..end.min(self.limit)]);
