@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use tokio::time::Instant;
@@ -70,18 +70,17 @@ impl Driver {
         let span = self.span.clone();
         let _entered = span.enter();
         for _ in 0..BURST {
-            if self.log.poke.poll(cx).is_ready()
+            if self.log.poke.seen()
                 && let Some(ending) = self.stopped()
             {
                 return Poll::Ready(Burst::Over(ending));
             }
-            if self.full {
-                self.full = !self.log.has_room();
-                if self.full {
-                    return Poll::Pending;
+            let Poll::Ready((heard, now)) = self.poll_work(cx) else {
+                if self.log.poke.listen(cx) {
+                    continue;
                 }
-            }
-            let (heard, now) = ready!(self.work.poll_next(cx));
+                return Poll::Pending;
+            };
             match self.hear(heard, now) {
                 Next::Go(Verdict::Go) => {}
                 Next::Go(Verdict::Full) => self.full = true,
@@ -92,6 +91,17 @@ impl Driver {
             }
         }
         Poll::Ready(Burst::Again)
+    }
+
+    /// The next thing to hear, unless the store has to catch up before.
+    fn poll_work(&mut self, cx: &mut Context<'_>) -> Poll<(Heard, Instant)> {
+        if self.full {
+            self.full = !self.log.has_room();
+            if self.full {
+                return Poll::Pending;
+            }
+        }
+        self.work.poll_next(cx)
     }
 
     /// The ending that control asks for.

@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
-    task::{Context, Poll},
+    task::Context,
 };
 
 use futures::task::AtomicWaker;
@@ -24,15 +24,20 @@ impl Poke {
         self.waker.wake();
     }
 
-    /// Ready once for any number of pokes since it was last ready.
-    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Whether there was a poke since the last one that was seen.
+    pub(crate) fn seen(&self) -> bool {
+        let poked = self.poked.load(Ordering::Acquire);
+        if poked {
+            self.poked.store(false, Ordering::Release);
+        }
+        poked
+    }
+
+    /// Has `cx` woken by the next poke. Answers whether one came before that, which is then to be seen.
+    pub(crate) fn listen(&self, cx: &Context<'_>) -> bool {
         // Register before looking: a poke between the two would otherwise wake nobody.
         self.waker.register(cx.waker());
-        if self.poked.load(Ordering::Acquire) {
-            self.poked.store(false, Ordering::Release);
-            return Poll::Ready(());
-        }
-        Poll::Pending
+        self.poked.load(Ordering::Acquire)
     }
 
     /// Forgets the actor. Its waker may hold a reference to it.

@@ -6,12 +6,14 @@ use std::task::{Context, Waker};
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     next_key: u64,
-    list: Vec<Waiter>,
+    /// One waiter is the common case, and takes no allocation.
+    first: Option<Waiter>,
+    rest: Vec<Waiter>,
 }
 
 #[derive(Debug)]
 struct Waiter {
-    key: u64,
+    key: WaiterKey,
     seq: u64,
     waker: Waker,
 }
@@ -23,7 +25,8 @@ pub(crate) struct WaiterKey(u64);
 impl Waiters {
     /// Has `cx` woken when position `seq` is stored. A waiter that waits already, by its `key`, is moved.
     pub(crate) fn wait(&mut self, key: &mut WaiterKey, seq: u64, cx: &Context<'_>) {
-        if let Some(waiter) = self.list.iter_mut().find(|waiter| waiter.key == key.0) {
+        let known = self.first.iter_mut().chain(&mut self.rest);
+        if let Some(waiter) = known.into_iter().find(|waiter| waiter.key == *key) {
             waiter.seq = seq;
             waiter.waker.clone_from(cx.waker());
             return;
@@ -32,36 +35,48 @@ impl Waiters {
             self.next_key += 1;
             *key = WaiterKey(self.next_key);
         }
-        self.list.push(Waiter {
-            key: key.0,
+        let waiter = Waiter {
+            key: *key,
             seq,
             waker: cx.waker().clone(),
-        });
+        };
+        if self.first.is_none() {
+            self.first = Some(waiter);
+        } else {
+            self.rest.push(waiter);
+        }
     }
 
     /// Takes out a waiter that went away.
     pub(crate) fn leave(&mut self, key: WaiterKey) -> Option<Waker> {
-        let at = self.list.iter().position(|waiter| waiter.key == key.0)?;
-        Some(self.list.swap_remove(at).waker)
+        let waiter = match self.first.take_if(|waiter| waiter.key == key) {
+            Some(waiter) => waiter,
+            None => {
+                let at = self.rest.iter().position(|waiter| waiter.key == key)?;
+                self.rest.swap_remove(at)
+            }
+        };
+        Some(waiter.waker)
     }
 
     /// Takes out everybody who waits for `seq` or an earlier position. They are to be woken after the lock is released.
     pub(crate) fn up_to(&mut self, seq: u64) -> Woken {
-        let mut woken = Woken::default();
-        let mut at = 0;
-        while at < self.list.len() {
-            if self.list[at].seq <= seq {
-                woken.add(self.list.swap_remove(at).waker);
-            } else {
-                at += 1;
-            }
+        let first = self.first.take_if(|waiter| waiter.seq <= seq);
+        let rest = if self.rest.is_empty() {
+            Vec::new()
+        } else {
+            let due = self.rest.extract_if(.., |waiter| waiter.seq <= seq);
+            due.map(|waiter| waiter.waker).collect()
+        };
+        Woken {
+            first: first.map(|waiter| waiter.waker),
+            rest,
         }
-        woken
     }
 }
 
-/// Wakers that were taken out. One reader is the common case, and takes no allocation.
-#[derive(Debug, Default)]
+/// Wakers that were taken out.
+#[derive(Debug)]
 #[must_use]
 pub(crate) struct Woken {
     first: Option<Waker>,
@@ -69,14 +84,6 @@ pub(crate) struct Woken {
 }
 
 impl Woken {
-    fn add(&mut self, waker: Waker) {
-        if self.first.is_none() {
-            self.first = Some(waker);
-        } else {
-            self.rest.push(waker);
-        }
-    }
-
     /// Wakes them. Not to be called under a lock: a waker may run what its owner likes.
     pub(crate) fn wake(self) {
         for waker in self.first.into_iter().chain(self.rest) {

@@ -148,12 +148,14 @@ impl Work {
     /// One timer serves all limits. A chunk does not touch it: it is moved only when it goes off too early.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<(Heard, Instant)> {
         loop {
-            let Some(due) = self.due() else {
-                return Poll::Pending;
-            };
             let timer = match &mut self.timer {
                 Some(timer) => timer,
-                None => self.timer.insert(Box::pin(sleep_until(due))),
+                None => {
+                    let Some(due) = self.due() else {
+                        return Poll::Pending;
+                    };
+                    self.timer.insert(Box::pin(sleep_until(due)))
+                }
             };
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;

@@ -99,6 +99,8 @@ pub(super) struct Story {
     dice: Dice,
     sentence: Vec<&'static str>,
     sentences: u64,
+    /// Where a word is put together.
+    word: String,
 }
 
 impl Story {
@@ -107,6 +109,7 @@ impl Story {
             dice: Dice::new(seed),
             sentence: Vec::new(),
             sentences: 0,
+            word: String::new(),
         }
     }
 
@@ -118,13 +121,15 @@ impl Story {
             self.sentence = parts.iter().flat_map(|part| part.split(' ')).collect();
             self.sentence.reverse();
         }
-        let comma = self.sentence.len();
-        let word = self.sentence.pop().unwrap_or_default();
-        match (comma, self.sentences % 5) {
-            (1, 0) => format!("{word}.\n\n").into(),
-            (1, _) => format!("{word}. ").into(),
-            _ => format!("{word} ").into(),
-        }
+        let space = match (self.sentence.len(), self.sentences % 5) {
+            (1, 0) => ".\n\n",
+            (1, _) => ". ",
+            _ => " ",
+        };
+        self.word.clear();
+        self.word.push_str(self.sentence.pop().unwrap_or_default());
+        self.word.push_str(space);
+        self.word.as_str().into()
     }
 }
 

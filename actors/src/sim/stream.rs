@@ -38,7 +38,8 @@ enum Stage {
 
 /// Tells the story of `plan`.
 pub(super) fn tell(plan: Arc<Plan>, _: ModelRequest) -> impl Stream<Item = Item> + Send + 'static {
-    let teller = Teller {
+    // In a box, because every item moves it.
+    let teller = Box::new(Teller {
         // The jitter must not follow the story's dice.
         dice: Dice::new(plan.seed ^ 0x5EED),
         story: Story::new(plan.seed),
@@ -47,7 +48,7 @@ pub(super) fn tell(plan: Arc<Plan>, _: ModelRequest) -> impl Stream<Item = Item>
         said: 0,
         acted: 0,
         opened: None,
-    };
+    });
     stream::unfold(teller, |mut teller| async move {
         let item = teller.next().await?;
         Some((item, teller))
