@@ -1,5 +1,6 @@
 //! The seam to stores: where a run's events are kept, with a meaning that one machine and several can give.
 
+pub mod conformance;
 mod events;
 mod memory;
 
@@ -22,6 +23,8 @@ use crate::{event::RunEvent, id::RunId, status::RunStatus};
 /// * A retried batch id gives the answer that the first try gave. The last batch id of a run is enough to keep.
 /// * After a terminal event nothing is ever appended to a run.
 /// * A read never shows what a later read does not.
+///
+/// [`conformance::check`] holds a store to all of this.
 ///
 /// The runtime has one append in flight for each run; what is decided meanwhile goes into the next. It polls an append
 /// once where it stands, and pays for a task only when it has to wait.

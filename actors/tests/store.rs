@@ -7,10 +7,9 @@ mod support;
 use std::time::Duration;
 
 use quell_actors::{
-    CancelOutcome, EventKind, EventsError, MemoryStore, Outcome, RunEvent, RunId, RunStatus,
-    Runtime, RuntimeConfig, StartError, Store, Timestamp,
+    CancelOutcome, EventKind, EventsError, Outcome, RunEvent, RunStatus, Runtime, RuntimeConfig,
+    StartError,
     sim::{Gate, Storyteller},
-    store::{AppendError, BatchId, Events, Expected},
 };
 use support::{Fault, FaultyStore, check_history, ended, nothing_left, once, poet, until};
 use tokio::time::Instant;
@@ -320,112 +319,6 @@ async fn a_cancel_while_the_store_is_lost_is_answered_and_heard() {
         Err(EventsError::StoreLost { .. })
     ));
     nothing_left(&runtime);
-}
-
-fn event(run_id: RunId, seq: u64, kind: EventKind) -> RunEvent {
-    RunEvent {
-        run_id,
-        seq,
-        at: Timestamp::from_millis(seq),
-        kind,
-    }
-}
-
-fn started(run_id: RunId) -> RunEvent {
-    let json = r#"{"event":"started","agent":"poet","input":[]}"#;
-    event(run_id, 1, serde_json::from_str(json).unwrap())
-}
-
-fn word(run_id: RunId, seq: u64) -> RunEvent {
-    let text = format!("{seq} ").into();
-    event(run_id, seq, EventKind::Content { text })
-}
-
-fn failed(run_id: RunId, seq: u64) -> RunEvent {
-    let json = r#"{"event":"error","error":{"reason":"killed","message":"m","text":"","usage":{"input_tokens":0,"output_tokens":0,"source":"none"}}}"#;
-    event(run_id, seq, serde_json::from_str(json).unwrap())
-}
-
-#[tokio::test]
-async fn the_memory_store_appends_as_every_store_must() {
-    let store = MemoryStore::default();
-    let id = RunId::new();
-    let at = |epoch, last| Expected { epoch, last };
-    let append = async |expected, batch, events: Vec<RunEvent>| {
-        let events = Events::from_list(events).unwrap();
-        store.append(id, expected, BatchId(batch), events).await
-    };
-    let fenced = |epoch, last| Err(AppendError::Fenced { epoch, last });
-
-    assert_eq!(
-        append(at(1, 4), 1, vec![word(id, 5)]).await,
-        fenced(0, 0),
-        "it is not there"
-    );
-    assert_eq!(
-        append(at(1, 0), 2, vec![word(id, 1)]).await,
-        fenced(0, 0),
-        "Started is first"
-    );
-    assert_eq!(
-        append(at(1, 0), 3, vec![started(id), word(id, 2)]).await,
-        Ok(2)
-    );
-    assert_eq!(
-        append(at(1, 0), 3, vec![started(id), word(id, 2)]).await,
-        Ok(2),
-        "a retry"
-    );
-    assert_eq!(
-        append(at(1, 0), 4, vec![started(id)]).await,
-        fenced(1, 2),
-        "made twice"
-    );
-    assert_eq!(
-        append(at(1, 1), 5, vec![word(id, 2)]).await,
-        fenced(1, 2),
-        "behind"
-    );
-    assert_eq!(
-        append(at(1, 3), 5, vec![word(id, 4)]).await,
-        fenced(1, 2),
-        "ahead"
-    );
-    assert_eq!(
-        append(at(1, 2), 5, vec![word(id, 4)]).await,
-        fenced(1, 2),
-        "a gap"
-    );
-    assert_eq!(
-        append(at(2, 2), 5, vec![word(id, 3)]).await,
-        fenced(1, 2),
-        "another epoch"
-    );
-    assert_eq!(
-        append(at(1, 2), 6, vec![word(id, 3), failed(id, 4)]).await,
-        Ok(4)
-    );
-    assert_eq!(
-        append(at(1, 2), 6, vec![word(id, 3), failed(id, 4)]).await,
-        Ok(4),
-        "a retry"
-    );
-    let ended = Err(AppendError::Ended { last: 4 });
-    assert_eq!(
-        append(at(1, 4), 7, vec![word(id, 5)]).await,
-        ended,
-        "nothing after the ending"
-    );
-
-    let head = store.head(id).await.unwrap().unwrap();
-    assert_eq!(
-        (head.last, head.epoch, head.status),
-        (4, 1, RunStatus::Error)
-    );
-    let all = [started(id), word(id, 2), word(id, 3), failed(id, 4)];
-    assert_eq!(store.read(id, 0, 9).await.unwrap(), all);
-    assert_eq!(store.read(id, 1, 2).await.unwrap(), all[1..3]);
-    assert_eq!(store.read(id, 4, 2).await.unwrap(), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,9 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    process::{ChildStdin, ChildStdout, Command, Stdio},
+    process::{ChildStdin, Command, Stdio},
+    sync::mpsc::{self, Receiver, RecvTimeoutError},
+    time::Duration,
 };
 
 use crate::Result;
@@ -10,12 +12,15 @@ use crate::Result;
 /// The first argument of a child.
 pub(crate) const FLAG: &str = "--child";
 
+/// How long a child may be silent before it counts as broken.
+const PATIENCE: Duration = Duration::from_secs(180);
+
 /// A child process. It is asked by lines on its stdin, answers by lines on its stdout, and ends when its stdin is
 /// closed, which the end of this process does as well.
 pub(crate) struct Child {
     process: std::process::Child,
     stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
+    lines: Receiver<String>,
 }
 
 impl Child {
@@ -28,10 +33,18 @@ impl Child {
             .spawn()?;
         let stdin = process.stdin.take();
         let stdout = process.stdout.take().ok_or("a child without a stdout")?;
+        let (tell, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            let heard = BufReader::new(stdout).lines();
+            // A line that nobody wants any more is nothing to speak of.
+            for line in heard.map_while(std::io::Result::ok) {
+                tell.send(line).ok();
+            }
+        });
         Ok(Child {
             process,
             stdin,
-            stdout: BufReader::new(stdout),
+            lines,
         })
     }
 
@@ -43,11 +56,11 @@ impl Child {
 
     /// The next line, as numbers.
     pub(crate) fn hear(&mut self) -> Result<Vec<f64>> {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line)?;
-        if line.is_empty() {
-            return Err("a child ended without an answer".into());
-        }
+        let line = self.lines.recv_timeout(PATIENCE);
+        let line = line.map_err(|error| match error {
+            RecvTimeoutError::Disconnected => "a child ended without an answer",
+            RecvTimeoutError::Timeout => "a child does not answer",
+        })?;
         let numbers = line.split_whitespace().map(str::parse);
         Ok(numbers.collect::<Result<_, _>>()?)
     }

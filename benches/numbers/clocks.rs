@@ -8,7 +8,17 @@ use crate::Result;
 
 /// The CPU time that this process has used so far, all threads, user and system.
 pub(crate) fn cpu() -> Duration {
-    let time = clock_gettime(ClockId::ProcessCPUTime);
+    read(ClockId::ProcessCPUTime)
+}
+
+/// A moment, on a clock that all processes of this machine share.
+#[cfg(feature = "http-models")]
+pub(crate) fn moment() -> Duration {
+    read(ClockId::Monotonic)
+}
+
+fn read(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     Duration::new(
         time.tv_sec.unsigned_abs(),
         u32::try_from(time.tv_nsec).unwrap_or(0),

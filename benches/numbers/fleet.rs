@@ -67,11 +67,11 @@ impl Fleet {
         match (world, stories) {
             (World::Quell, Stories::Same(story)) => {
                 let agent = Agent::new("storyteller", story.clone());
-                Fleet::quell(runs, |_| agent.clone()).await
+                Fleet::quell(runs, None, |_| agent.clone()).await
             }
             (World::Quell, Stories::Own(_)) => {
                 let agent = |number| Agent::new("storyteller", stories.number(number));
-                Fleet::quell(runs, agent).await
+                Fleet::quell(runs, None, agent).await
             }
             (World::Control, _) => Ok(Fleet::control(runs, |number, reader| {
                 tell(stories.number(number), reader)
@@ -79,8 +79,12 @@ impl Fleet {
         }
     }
 
-    /// Starts `runs` runs of Quell, with the memory store.
-    pub(crate) async fn quell(runs: usize, agent: impl Fn(usize) -> Agent) -> Result<Fleet> {
+    /// Starts `runs` runs of Quell, with the memory store: the runtime's own, or linked under a supervisor.
+    pub(crate) async fn quell(
+        runs: usize,
+        supervisor: Option<quell::ractor::ActorCell>,
+        agent: impl Fn(usize) -> Agent,
+    ) -> Result<Fleet> {
         let runtime = Runtime::with_config(RuntimeConfig {
             max_live_runs: runs,
             ..RuntimeConfig::default()
@@ -89,7 +93,11 @@ impl Fleet {
         let (ends, ended) = mpsc::unbounded_channel();
         let mut stops = Vec::with_capacity(runs);
         for number in 0..runs {
-            let run = runtime.start(&agent(number), INPUT).await?;
+            let agent = agent(number);
+            let run = match supervisor.clone() {
+                None => runtime.start(&agent, INPUT).await?,
+                Some(cell) => runtime.start_linked(&agent, INPUT, cell).await?,
+            };
             tokio::spawn(read(number, run.clone(), tally.clone(), ends.clone()));
             stops.push(Stop::Quell(run));
         }
@@ -156,19 +164,26 @@ impl Fleet {
         Ok(())
     }
 
-    /// Cancels one run, and answers how long it took until its reader saw the end.
+    /// Cancels one run, and answers how long it took until its reader saw the end. A chunk after the cancel in its log
+    /// is an error.
     pub(crate) async fn cancel(&mut self, number: usize) -> Result<Duration> {
         let asked = Instant::now();
-        match self.stops.get(number).ok_or("there is no such run")? {
+        let accepted = match self.stops.get(number).ok_or("there is no such run")? {
             Stop::Quell(run) => match run.cancel().await {
-                CancelOutcome::Accepted { .. } => {}
+                CancelOutcome::Accepted { seq, .. } => Some((run.clone(), seq)),
                 other => return Err(format!("a live run answered a cancel by {other:?}").into()),
             },
-            Stop::Control(token) => token.cancel(),
-        }
+            Stop::Control(token) => {
+                token.cancel();
+                None
+            }
+        };
         let (who, seen) = self.next_end().await?;
         if who != number {
             return Err(format!("run {who} ended when run {number} was cancelled").into());
+        }
+        if let Some((run, seq)) = accepted {
+            silent_from(&run, seq).await?;
         }
         Ok(seen.saturating_duration_since(asked))
     }
@@ -221,6 +236,18 @@ async fn read(
             _ => {}
         }
     }
+}
+
+/// Fails when the log of a run that has ended has a chunk from position `seq` on.
+async fn silent_from(run: &Run, seq: u64) -> Result<()> {
+    let mut events = run.events_from(seq);
+    while let Some(event) = events.next().await {
+        let event = event?;
+        if let EventKind::Content { .. } = event.kind {
+            return Err(format!("a chunk at {} after a cancel at {seq}", event.seq).into());
+        }
+    }
+    Ok(())
 }
 
 /// A tokio runtime as a program would have it: a thread for each core.

@@ -23,15 +23,15 @@ pub(crate) fn client() -> Result<Client> {
     Ok(client.build()?)
 }
 
-/// One answer of the server at `url`, word by word. One that fails has no more words, so that whoever counts them
+/// One answer of `model` by the server at `url`, word by word. One that fails has no more words, so that whoever counts them
 /// finds out.
-pub(crate) async fn tell(client: Client, url: Arc<str>, reader: Sender<Arc<str>>) {
-    let _ = try_tell(client, &url, reader).await;
+pub(crate) async fn tell(client: Client, url: Arc<str>, model: String, reader: Sender<Arc<str>>) {
+    let _ = try_tell(client, &url, &model, reader).await;
 }
 
-async fn try_tell(client: Client, url: &str, reader: Sender<Arc<str>>) -> Result<()> {
+async fn try_tell(client: Client, url: &str, model: &str, reader: Sender<Arc<str>>) -> Result<()> {
     let body = serde_json::json!({
-        "model": "sim",
+        "model": model,
         "messages": [{"role": "user", "content": INPUT}],
         "stream": true,
         "stream_options": {"include_usage": true},

@@ -11,7 +11,7 @@
 //! processes, which are this program again with other arguments.
 //!
 //! ```text
-//! cargo bench                      everything, about three minutes
+//! cargo bench                      everything, about four minutes
 //! cargo bench -- chunk silent      these rows
 //! cargo bench -- --quick           all of it, small and short: shows that it works, proves nothing
 //! ```

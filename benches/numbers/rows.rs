@@ -4,6 +4,8 @@ mod cancel_all;
 mod cancels;
 mod chunk;
 #[cfg(feature = "http-models")]
+mod close;
+#[cfg(feature = "http-models")]
 mod http;
 mod memory;
 mod subscribers;
@@ -16,10 +18,13 @@ type Row = fn(&Options, &mut Table) -> Result<()>;
 /// All rows, by the name they are chosen by.
 pub(crate) const ALL: &[(&str, Row)] = &[
     ("chunk", chunk::row),
+    ("linked", chunk::linked),
     #[cfg(feature = "http-models")]
     ("http", http::row),
     ("cancel", cancels::streaming),
     ("silent", cancels::silent),
+    #[cfg(feature = "http-models")]
+    ("close", close::row),
     ("all", cancel_all::row),
     ("memory", memory::row),
     ("many", cancels::many),
@@ -37,6 +42,8 @@ pub(crate) fn child(arguments: &[String]) -> Result<()> {
         Some((&"sse-server", _)) => crate::sse_server::child(),
         #[cfg(feature = "http-models")]
         Some((&"http", rest)) => http::child(rest),
+        #[cfg(feature = "http-models")]
+        Some((&"close", rest)) => close::child(rest),
         Some(_) | None => Err(format!("no child does {arguments:?}").into()),
     }
 }

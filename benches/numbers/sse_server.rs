@@ -1,18 +1,24 @@
 //! A server that streams words as OpenAI does, 50 a second on each connection and without an end. A process of its
 //! own, so that what it costs is not counted; the little HTTP it speaks is written by hand, so that it costs little.
 //!
+//! It says when it saw a connection closed, if the model that was asked for has a number for its name.
+//!
 //! Two sides are connected at a time, told apart by the first part of their paths, and served in turns.
 
 use std::{io::stdin, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{ReadHalf, WriteHalf},
+    },
+    select,
     sync::watch,
     time::{Instant, interval_at},
 };
 
-use crate::Result;
+use crate::{Result, clocks};
 
 /// Words a second on one connection.
 pub(crate) const RATE: u32 = 50;
@@ -62,7 +68,7 @@ fn chunk() -> Vec<u8> {
 async fn answer(
     mut socket: TcpStream,
     number: u32,
-    mut turn: watch::Receiver<String>,
+    turn: watch::Receiver<String>,
     chunk: &[u8],
 ) -> Result<()> {
     socket.set_nodelay(true)?;
@@ -73,8 +79,41 @@ async fn answer(
             return Ok(());
         }
     }
-    let path = String::from_utf8(request)?;
-    let side = path.split('/').nth(1).unwrap_or_default();
+    let request = String::from_utf8(request)?;
+    let side = request.split('/').nth(1).unwrap_or_default();
+    let (mut input, output) = socket.split();
+    select! {
+        biased;
+        () = closed(&mut input) => {}
+        _ = tell(output, side, number, turn, chunk) => {}
+    }
+    let seen = clocks::moment().as_secs_f64();
+    if let Some(model) = numbered(&request) {
+        println!("{model} {seen}");
+    }
+    Ok(())
+}
+
+/// Waits until a client that has nothing more to say has left.
+async fn closed(input: &mut ReadHalf<'_>) {
+    while let Ok(1..) = input.read(&mut [0; 64]).await {}
+}
+
+/// The number that is the name of the model that was asked for.
+fn numbered(request: &str) -> Option<u32> {
+    let (_, body) = request.split_once("\r\n\r\n")?;
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    body["model"].as_str()?.parse().ok()
+}
+
+/// Streams whenever it is this side's turn.
+async fn tell(
+    mut socket: WriteHalf<'_>,
+    side: &str,
+    number: u32,
+    mut turn: watch::Receiver<String>,
+    chunk: &[u8],
+) -> Result<()> {
     socket.write_all(HEAD).await?;
     // One word at once, which tells the client that it is connected.
     socket.write_all(chunk).await?;

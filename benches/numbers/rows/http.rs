@@ -98,7 +98,7 @@ pub(super) fn child(arguments: &[&str]) -> Result<()> {
     };
     let (world, runs): (World, usize) = (World::named(world)?, runs.parse()?);
     let tokio = threads()?;
-    let mut fleet = tokio.block_on(connect(world, base, runs))?;
+    let mut fleet = tokio.block_on(connect(world, base, runs, |_| "sim".to_owned()))?;
     println!("1");
     for line in stdin().lines() {
         let window = Duration::from_millis(line?.parse()?);
@@ -113,18 +113,24 @@ pub(super) fn child(arguments: &[&str]) -> Result<()> {
     Ok(())
 }
 
-async fn connect(world: World, base: &str, runs: usize) -> Result<Fleet> {
+/// Starts `runs` runs of models named so, and waits until each is connected.
+pub(super) async fn connect(
+    world: World,
+    base: &str,
+    runs: usize,
+    name: impl Fn(usize) -> String,
+) -> Result<Fleet> {
     let fleet = match world {
         World::Quell => {
             let model = OpenAiChat::builder().base_url(base).model("sim").build()?;
-            let agent = Agent::new("storyteller", model);
-            Fleet::quell(runs, |_| agent.clone()).await?
+            let agent = |number| Agent::new("storyteller", model.clone().model(name(number)));
+            Fleet::quell(runs, None, agent).await?
         }
         World::Control => {
             let url: std::sync::Arc<str> = format!("{base}/chat/completions").into();
             let client = http_control::client()?;
-            Fleet::control(runs, |_, reader| {
-                http_control::tell(client.clone(), url.clone(), reader)
+            Fleet::control(runs, |number, reader| {
+                http_control::tell(client.clone(), url.clone(), name(number), reader)
             })
         }
     };
