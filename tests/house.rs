@@ -213,7 +213,12 @@ const KNOWN_IN_ONE_PLACE: [(&str, &[&str], &str); 14] = [
     ),
     (
         "catch_unwind",
-        &["actors/src/run/actor.rs", "actors/src/run/flush.rs"],
+        &[
+            "actors/src/run.rs",
+            "actors/src/run/actor.rs",
+            "actors/src/run/flush.rs",
+            "actors/src/run/waiters.rs",
+        ],
         "panics stop where other people's code is called",
     ),
     ("reqwest", &["src/models/"], "only models know the network"),

@@ -164,7 +164,7 @@ impl AgentBuilder {
 }
 
 /// When a run ends by itself, [`Cancelled`](crate::RunStatus::Cancelled) with a reason of its own. Zero means zero: a
-/// run with a deadline of zero ends before its model is asked. `None` means no limit.
+/// run with a deadline or a first token of zero ends before its model is asked. `None` means no limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -175,8 +175,9 @@ pub struct Limits {
     pub first_token: Option<Duration>,
     /// How long a model may be silent between two words. Keep-alives do not count. Default: 2 minutes.
     pub silence: Option<Duration>,
-    /// How large a run's log may grow: the bytes of its words, and 64 for each event. What would go beyond is not
-    /// taken. The run's ending is always taken. Default: 16 MiB.
+    /// How large a run's log may grow, from its first request on: 64 bytes for each event, and the bytes of its words and
+    /// of the faults of failed requests. What would go beyond is not taken. The run's ending is always taken. Default:
+    /// 16 MiB.
     pub max_log_bytes: u64,
 }
 
@@ -248,8 +249,8 @@ impl RetryPolicy {
             Retry::Backoff => {
                 let doubled = 1u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
                 let pause = self.base.saturating_mul(doubled).min(self.cap);
-                let share = (noise % 1024) as f64 / 1024.0;
-                Some(pause.mul_f64(1.0 - share / 4.0))
+                let share = u32::try_from(noise % 1024).unwrap_or(0);
+                Some(pause - (pause / 4).saturating_mul(share) / 1024)
             }
         }
     }

@@ -15,8 +15,6 @@
     clippy::match_wildcard_for_single_variants
 )]
 
-use crate::status::RunStatus;
-
 /// Where a run stands, as the law sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum State {
@@ -141,24 +139,6 @@ pub(crate) const fn step(state: State, input: Input) -> (State, Effect) {
         | (S::Connecting, I::Admitted | I::Asks | I::Quiet)
         | (S::Waiting | S::Streaming, I::Admitted | I::Asks | I::Connected | I::Quiet) => {
             (state, E::Refuse)
-        }
-    }
-}
-
-impl State {
-    /// The status that people see.
-    pub(crate) const fn status(self) -> RunStatus {
-        match self {
-            State::Queued => RunStatus::Pending,
-            State::Ready
-            | State::Connecting
-            | State::Waiting
-            | State::Streaming
-            | State::Resting => RunStatus::Running,
-            State::Cancelling => RunStatus::Cancelling,
-            State::Ended(End::Completed) => RunStatus::Completed,
-            State::Ended(End::Cancelled) => RunStatus::Cancelled,
-            State::Ended(End::Error) => RunStatus::Error,
         }
     }
 }
@@ -322,6 +302,5 @@ mod tests {
             state = step(state, input).0;
             assert_eq!(state, expected, "after {input:?}");
         }
-        assert_eq!(state.status(), RunStatus::Completed);
     }
 }

@@ -17,13 +17,15 @@ mod work;
 use std::{
     fmt,
     future::{Future, poll_fn},
+    panic::AssertUnwindSafe,
     pin::pin,
     sync::Arc,
     time::Duration,
 };
 
+use futures::FutureExt;
 use ractor::{ActorRef, Message};
-use tokio::time::{Timeout, timeout};
+use tokio::time::timeout;
 
 pub(crate) use self::subscribe::feed;
 pub use self::{events::EventStream, guard::CancelOnDrop, subscribe::Delivery};
@@ -167,18 +169,23 @@ impl fmt::Debug for Run {
 async fn durable(log: &Arc<RunLog>, seq: u64) -> bool {
     let mut waiter = Waiter::new(log);
     let mut stored = pin!(poll_fn(|cx| waiter.log.poll_mark(seq, &mut waiter.key, cx)));
-    if let Ok(answer) = within(log, TOGETHER, stored.as_mut()).await {
+    if let Some(answer) = within(log, TOGETHER, stored.as_mut()).await {
         return answer.is_ok();
     }
     // What is at work takes its time to end, and the cancel is not to wait for it.
     log.flush();
-    matches!(within(log, DURABLE - TOGETHER, stored).await, Ok(Ok(())))
+    matches!(within(log, DURABLE - TOGETHER, stored).await, Some(Ok(())))
 }
 
-/// A timeout by the clock of the run's tokio runtime: whoever cancels may be on a thread that has none.
-fn within<F: Future>(log: &RunLog, limit: Duration, work: F) -> Timeout<F> {
-    let _in_tokio = log.house.tokio.enter();
-    timeout(limit, work)
+/// The result of `work` if it comes in time, by the clock of the run's tokio runtime: whoever cancels may be on a thread
+/// that has none, and may wait there while that runtime goes. A timer then panics, and there is nothing to wait for.
+async fn within<T>(log: &RunLog, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let timed = {
+        let _in_tokio = log.house.tokio.enter();
+        timeout(limit, work)
+    };
+    let timed = AssertUnwindSafe(timed).catch_unwind();
+    timed.await.ok()?.ok()
 }
 
 /// Somebody who waits for a log, and leaves its list when dropped.

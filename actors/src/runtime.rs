@@ -124,7 +124,7 @@ impl Runtime {
     }
 
     /// A runtime whose supervisor is a child of your own actor. It stops with that actor; runs that are at work then
-    /// end.
+    /// end. Under an actor that has stopped already every start answers [`StartError::ShuttingDown`].
     ///
     /// # Panics
     ///
@@ -188,8 +188,12 @@ impl Runtime {
         if let Some(log) = self.registry().find(id) {
             return Ok(Some(Run::new(log)));
         }
-        let head = self.registry().head(id).await?;
         let registry = self.registry();
+        let head = registry.head(id).await?;
+        // It may have started while the store was asked.
+        if let Some(log) = registry.find(id) {
+            return Ok(Some(Run::new(log)));
+        }
         Ok(head.map(|head| {
             Run::new(RunLog::stored_only(
                 &head,

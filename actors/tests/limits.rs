@@ -212,13 +212,13 @@ async fn absent_means_none() {
 
 #[tokio::test(start_paused = true)]
 async fn a_log_that_would_grow_too_large_is_cut() {
-    // A word of 10 bytes counts 74.
+    // The request counts 64, and a word of 10 bytes 74.
     let limits = |max_log_bytes| Limits {
         max_log_bytes,
         ..unlimited()
     };
     let words = "123456789 ".repeat(100);
-    for (bytes, kept) in [(0, 0), (73, 0), (74, 1), (740, 10), (1_000_000, 100)] {
+    for (bytes, kept) in [(0, 0), (137, 0), (138, 1), (804, 10), (1_000_000, 100)] {
         let model = Storyteller::new(&words).pace(Duration::ZERO);
         let run = Runtime::new()
             .start(&limited(limits(bytes), model), "Go.")

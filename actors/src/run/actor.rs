@@ -47,10 +47,11 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn new(log: Arc<RunLog>) -> Guard {
+    pub(crate) fn new(log: Arc<RunLog>, agent: Agent, messages: Arc<[Message]>) -> Guard {
+        let driver = Driver::new(log.clone(), Work::new(agent, messages));
         Guard {
             log,
-            work: Mutex::new(None),
+            work: Mutex::new(Some(Box::new(driver))),
         }
     }
 
@@ -112,14 +113,7 @@ pub(crate) struct RunActor {
 }
 
 impl RunActor {
-    pub(crate) fn new(
-        guard: Guard,
-        agent: Agent,
-        messages: Arc<[Message]>,
-        waiting: Waiting,
-    ) -> RunActor {
-        let work = Work::new(agent, messages);
-        guard.put(Box::new(Driver::new(guard.log.clone(), work)));
+    pub(crate) fn new(guard: Guard, waiting: Waiting) -> RunActor {
         RunActor {
             guard,
             waiting,
@@ -193,8 +187,11 @@ impl Actor for RunActor {
             Poll::Ready(Burst::Over(ending)) => self.finish(&me, driver, ending),
             Poll::Ready(Burst::Again) => {
                 self.guard.put(driver);
-                // On an actor that is drained the cast fails, and the drain ends the run.
-                let _ = me.cast(Drive);
+                match self.mailbox.get() {
+                    Some(mailbox) => mailbox.wake_by_ref(),
+                    // On an actor that is drained the cast fails, and the drain ends the run.
+                    None => drop(me.cast(Drive)),
+                }
             }
             Poll::Pending => self.guard.put(driver),
         }

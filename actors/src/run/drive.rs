@@ -98,7 +98,7 @@ impl Driver {
         if self.full {
             self.full = !self.log.has_room();
             if self.full {
-                return Poll::Pending;
+                return self.work.poll_held(cx);
             }
         }
         self.work.poll_next(cx)

@@ -163,7 +163,9 @@ impl RunLog {
         if matches!(inner.state, State::Ended(_)) && inner.stored == inner.decided {
             return Poll::Ready(None);
         }
-        inner.waiters.wait(key, seq, cx);
+        let replaced = inner.waiters.wait(key, seq, cx);
+        drop(inner);
+        drop(replaced);
         Poll::Pending
     }
 
@@ -174,14 +176,16 @@ impl RunLog {
         cx: &Context<'_>,
     ) -> Poll<Result<u64, EventsError>> {
         let mut inner = self.lock();
-        if matches!(inner.state, State::Ended(_)) && inner.stored == inner.decided {
-            return Poll::Ready(Ok(inner.stored));
-        }
         if inner.lost.is_some() {
             let last_stored = inner.stored;
             return Poll::Ready(Err(EventsError::StoreLost { last_stored }));
         }
-        inner.waiters.wait(key, u64::MAX, cx);
+        if matches!(inner.state, State::Ended(_)) && inner.stored == inner.decided {
+            return Poll::Ready(Ok(inner.stored));
+        }
+        let replaced = inner.waiters.wait(key, u64::MAX, cx);
+        drop(inner);
+        drop(replaced);
         Poll::Pending
     }
 
@@ -199,7 +203,9 @@ impl RunLog {
         if let Some(lost) = &inner.lost {
             return Poll::Ready(Err(lost.clone()));
         }
-        inner.waiters.wait(key, seq, cx);
+        let replaced = inner.waiters.wait(key, seq, cx);
+        drop(inner);
+        drop(replaced);
         Poll::Pending
     }
 

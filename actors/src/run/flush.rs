@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     ending::Ending,
@@ -47,10 +47,17 @@ impl Batch {
                 epoch: EPOCH,
                 last: stored,
             },
-            // The position it ends at names an append: one owner never makes two that end at the same.
-            id: BatchId((u128::from(EPOCH) << 64) | u128::from(decided)),
+            // The position it ends at names an append among those of one log, and the nonce names the log.
+            id: BatchId((u128::from(log.nonce) << 64) | u128::from(decided)),
             events: Events::of(&log.tape, stored + 1, decided),
         }
+    }
+}
+
+impl Batch {
+    /// The position it ends at.
+    fn last(&self) -> u64 {
+        self.events.last()
     }
 }
 
@@ -80,11 +87,11 @@ impl RunLog {
             }
             let mut append = self.append(&next);
             match poll_once(&mut append) {
-                Poll::Ready(Ok(last)) => batch = self.stored(last),
-                Poll::Ready(Err(error)) => {
+                Poll::Ready(Ok(last)) if last == next.last() => batch = self.stored(last),
+                Poll::Ready(answer) => {
                     // The model is not read while the store is in doubt.
                     self.lock().stuck = true;
-                    let answer = futures::future::ready(Err(error)).boxed();
+                    let answer = futures::future::ready(answer).boxed();
                     self.spawn_carrier(next, answer);
                     return false;
                 }
@@ -106,11 +113,9 @@ impl RunLog {
             events,
         } = batch;
         let store = &self.house.store;
-        catch_unwind(AssertUnwindSafe(|| {
-            store.append_now(self.id, *expected, *id, events)
-        }))
-        .ok()??
-        .ok()
+        let append = || store.append_now(self.id, *expected, *id, events);
+        let answer = catch_unwind(AssertUnwindSafe(append)).ok()??;
+        answer.ok().filter(|last| *last == batch.last())
     }
 
     /// The append of `batch`. A store that panics is in doubt, like one that does not know.
@@ -125,6 +130,7 @@ impl RunLog {
     }
 
     fn spawn_carrier(self: &Arc<Self>, batch: Batch, append: BoxFuture<'static, Answer>) {
+        let carrier = Carrier(Some(self.clone()));
         let log = self.clone();
         self.house.tokio.spawn(async move {
             let (mut batch, mut append) = (batch, append);
@@ -135,9 +141,12 @@ impl RunLog {
                             append = log.append(&next);
                             batch = next;
                         }
-                        None => return,
+                        None => return carrier.done(),
                     },
-                    Err(error) => return log.lose(error),
+                    Err(error) => {
+                        log.lose(error);
+                        return carrier.done();
+                    }
                 }
             }
         });
@@ -145,26 +154,33 @@ impl RunLog {
 
     /// Waits for the answer to an append, and tries it again for as long as the store's answer allows.
     async fn settle(self: &Arc<Self>, batch: &Batch, append: BoxFuture<'static, Answer>) -> Answer {
-        let since = Instant::now();
-        let (mut append, mut pause) = (append, FIRST_PAUSE);
+        // A patience too long for the clock has no end.
+        let until = Instant::now().checked_add(self.house.store_patience);
+        let (mut append, mut pause, mut doubt) = (append, FIRST_PAUSE, None);
         loop {
-            let answer = AssertUnwindSafe(append)
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|_| Err(panicked()));
-            let error = match answer {
-                Ok(last) => return Ok(last),
+            let error = match answer_until(until, append).await {
+                Ok(last) if last == batch.last() => return Ok(last),
+                Ok(last) => {
+                    let due = batch.last();
+                    AppendError::Unknown(format!("it answered {last}, and not {due}").into())
+                }
                 Err(error) => error,
             };
-            let first = batch.expected.last == 0;
             let hopeless = match &error {
                 AppendError::Fenced { .. } | AppendError::Ended { .. } => true,
                 // Nothing of the run is stored, so its start can be refused, and is, without delay.
-                AppendError::Unavailable(_) => first,
-                AppendError::Unknown(_) => false,
+                AppendError::Unavailable(_) => batch.expected.last == 0 && doubt.is_none(),
+                AppendError::Unknown(_) => {
+                    doubt = Some(error.clone());
+                    false
+                }
             };
-            if hopeless || since.elapsed() >= self.house.store_patience {
+            if hopeless {
                 return Err(error);
+            }
+            if until.is_some_and(|until| until <= Instant::now()) {
+                // An earlier try may have been stored, whatever the last one says of itself.
+                return Err(doubt.unwrap_or(error));
             }
             tracing::warn!(run_id = %self.id, %error, "the store did not confirm; trying again");
             self.lock().stuck = true;
@@ -178,17 +194,19 @@ impl RunLog {
     fn stored(self: &Arc<Self>, last: u64) -> Option<Batch> {
         let mut inner = self.lock();
         inner.stored = last.min(inner.decided);
-        inner.flushing = false;
         inner.stuck = false;
-        let changes = if inner.changes.is_empty() {
-            Vec::new()
-        } else {
+        if !inner.changes.is_empty() {
             let stored = inner.stored;
-            inner
-                .changes
-                .extract_if(.., |change| change.seq <= stored)
-                .collect()
-        };
+            let due = inner.changes.extract_if(.., |change| change.seq <= stored);
+            let due: Vec<_> = due.collect();
+            drop(inner);
+            // The append still counts as in flight, so nobody else comes here, and changes are told in their order.
+            for change in due {
+                self.keeper.changed(change);
+            }
+            inner = self.lock();
+        }
+        inner.flushing = false;
         let woken = RunLog::woken(&mut inner);
         let batch = self.next_batch(&mut inner);
         let poke = std::mem::take(&mut inner.wants_room);
@@ -198,9 +216,6 @@ impl RunLog {
         woken.wake();
         if poke {
             self.poke.poke();
-        }
-        for change in changes {
-            self.keeper.changed(change);
         }
         if settled {
             self.keeper.settled(self.id);
@@ -241,6 +256,35 @@ impl RunLog {
         inner.wants_room = !room;
         room
     }
+}
+
+/// Tells the log when its carrier is dropped under way, as it is when the tokio runtime goes: nobody else would.
+struct Carrier(Option<Arc<RunLog>>);
+
+impl Carrier {
+    fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Carrier {
+    fn drop(&mut self) {
+        if let Some(log) = self.0.take() {
+            log.lose(AppendError::Unknown("its tokio runtime has ended".into()));
+        }
+    }
+}
+
+/// The answer to an append, or doubt when there is none in time.
+async fn answer_until(until: Option<Instant>, append: BoxFuture<'static, Answer>) -> Answer {
+    let answer = AssertUnwindSafe(append).catch_unwind();
+    let answer = match until {
+        Some(until) => timeout_at(until, answer)
+            .await
+            .map_err(|_| AppendError::Unknown("it did not answer in time".into()))?,
+        None => answer.await,
+    };
+    answer.unwrap_or_else(|_| Err(panicked()))
 }
 
 /// Polls an append once, without waiting. Nobody is woken by it: who gets `Pending` has to poll again.

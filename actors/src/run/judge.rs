@@ -113,6 +113,9 @@ impl RunLog {
         if effect != Effect::Record {
             return Verdict::Stop;
         }
+        if !self.fits(&mut inner, 0) {
+            return self.over_budget(inner);
+        }
         inner.state = state;
         inner.request = (turn, attempt);
         inner.tally.ask(bytes);
@@ -136,18 +139,10 @@ impl RunLog {
         if effect != Effect::Record {
             return Verdict::Stop;
         }
-        let bytes = inner
-            .bytes
-            .saturating_add(text.len() as u64)
-            .saturating_add(EVENT_BYTES);
-        if bytes > self.max_bytes {
-            drop(inner);
-            let limit = CancelRequest::new(CancelReason::Budget).by("max_log_bytes");
-            self.cancel(&limit);
-            return Verdict::Stop;
+        if !self.fits(&mut inner, text.len()) {
+            return self.over_budget(inner);
         }
         inner.state = state;
-        inner.bytes = bytes;
         inner.spoke_at = Some(now);
         inner.tally.said(text.len() as u64);
         let kind = if reasoning {
@@ -157,6 +152,25 @@ impl RunLog {
         };
         self.write(&mut inner, now, kind);
         self.go_on(inner)
+    }
+
+    /// Counts an event with so many bytes of words, if it still fits into the log.
+    fn fits(&self, inner: &mut Inner, words: usize) -> bool {
+        let bytes = inner
+            .bytes
+            .saturating_add(words as u64)
+            .saturating_add(EVENT_BYTES);
+        let fits = bytes <= self.max_bytes;
+        if fits {
+            inner.bytes = bytes;
+        }
+        fits
+    }
+
+    fn over_budget(self: &Arc<Self>, inner: MutexGuard<'_, Inner>) -> Verdict {
+        drop(inner);
+        self.cancel(&CancelRequest::new(CancelReason::Budget).by("max_log_bytes"));
+        Verdict::Stop
     }
 
     /// The provider gave a number of tokens.
@@ -170,6 +184,9 @@ impl RunLog {
         let (state, effect) = step(inner.state, Input::Broke);
         if effect != Effect::Record {
             return Verdict::Stop;
+        }
+        if !self.fits(&mut inner, fault.len()) {
+            return self.over_budget(inner);
         }
         inner.state = state;
         let usage = inner.tally.broken();
@@ -195,7 +212,7 @@ impl RunLog {
         let cut = inner.cut(now);
         let (state, effect) = step(inner.state, Input::Cancel);
         if effect == Effect::Refuse {
-            return match inner.state.status() {
+            return match inner.status {
                 RunStatus::Cancelling => Decision::AlreadyCancelling,
                 status => Decision::AlreadyEnded(status),
             };

@@ -57,6 +57,8 @@ pub(crate) struct RunLog {
     pub(crate) house: Arc<House>,
     pub(super) keeper: Arc<dyn Keeper>,
     pub(super) max_bytes: u64,
+    /// Names this log among all that ever wrote to the run: part of its batch ids.
+    pub(super) nonce: u64,
     inner: Mutex<Inner>,
 }
 
@@ -120,6 +122,7 @@ impl RunLog {
             house,
             keeper,
             max_bytes,
+            nonce: nonce(),
             inner: Mutex::new(Inner::new(State::Queued, RunStatus::Pending, 0, span)),
         };
         let now = Instant::now();
@@ -153,6 +156,7 @@ impl RunLog {
             house,
             keeper,
             max_bytes: 0,
+            nonce: nonce(),
             inner: Mutex::new(inner),
         })
     }
@@ -191,13 +195,19 @@ impl RunLog {
 
     /// The run's status now, which may be ahead of its stored events.
     pub(crate) fn status(&self) -> RunStatus {
-        self.lock().state.status()
+        self.lock().status
     }
 
     /// The span of the run; disabled once the run has ended.
     pub(crate) fn span(&self) -> Span {
         self.lock().span.clone()
     }
+}
+
+/// A number that nobody else has: the random half of a fresh id.
+fn nonce() -> u64 {
+    let [_, _, _, _, _, _, _, _, half @ ..] = *RunId::new().as_bytes();
+    u64::from_be_bytes(half)
 }
 
 impl Inner {

@@ -1,6 +1,9 @@
 //! Who waits for a run's log to grow.
 
-use std::task::{Context, Waker};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::{Context, Waker},
+};
 
 /// Tasks that wait for a position to be stored. They are kept under the log's lock, so that none is missed.
 #[derive(Debug, Default)]
@@ -23,13 +26,21 @@ struct Waiter {
 pub(crate) struct WaiterKey(u64);
 
 impl Waiters {
-    /// Has `cx` woken when position `seq` is stored. A waiter that waits already, by its `key`, is moved.
-    pub(crate) fn wait(&mut self, key: &mut WaiterKey, seq: u64, cx: &Context<'_>) {
+    /// Has `cx` woken when position `seq` is stored. A waiter that waits already, by its `key`, is moved; its old waker is
+    /// answered, to be dropped after the lock is released: a waker may run what its owner likes.
+    pub(crate) fn wait(
+        &mut self,
+        key: &mut WaiterKey,
+        seq: u64,
+        cx: &Context<'_>,
+    ) -> Option<Waker> {
         let known = self.first.iter_mut().chain(&mut self.rest);
         if let Some(waiter) = known.into_iter().find(|waiter| waiter.key == *key) {
             waiter.seq = seq;
-            waiter.waker.clone_from(cx.waker());
-            return;
+            if waiter.waker.will_wake(cx.waker()) {
+                return None;
+            }
+            return Some(std::mem::replace(&mut waiter.waker, cx.waker().clone()));
         }
         if *key == WaiterKey::default() {
             self.next_key += 1;
@@ -45,6 +56,7 @@ impl Waiters {
         } else {
             self.rest.push(waiter);
         }
+        None
     }
 
     /// Takes out a waiter that went away.
@@ -84,10 +96,11 @@ pub(crate) struct Woken {
 }
 
 impl Woken {
-    /// Wakes them. Not to be called under a lock: a waker may run what its owner likes.
+    /// Wakes them. Not to be called under a lock: a waker may run what its owner likes. One that panics is its owner's
+    /// fault, and hurts nobody else.
     pub(crate) fn wake(self) {
         for waker in self.first.into_iter().chain(self.rest) {
-            waker.wake();
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
     }
 }

@@ -38,9 +38,12 @@ pub(super) struct Work {
     agent: Agent,
     messages: Arc<[Message]>,
     stage: Stage,
-    since: Instant,
+    /// When the run came to be at work.
+    since: Option<Instant>,
     /// When the model was last asked or heard.
     heard_at: Instant,
+    /// The model is not read for now, so its silence is not its own.
+    held: bool,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -52,18 +55,21 @@ enum Stage {
     /// The model speaks.
     Speaking(Chunks),
     /// Asleep.
-    Resting { until: Instant },
+    Resting {
+        /// Until then; without an end, when the clock has no such moment.
+        until: Option<Instant>,
+    },
 }
 
 impl Work {
     pub(super) fn new(agent: Agent, messages: Arc<[Message]>) -> Work {
-        let now = Instant::now();
         Work {
             agent,
             messages,
             stage: Stage::Fresh,
-            since: now,
-            heard_at: now,
+            since: None,
+            heard_at: Instant::now(),
+            held: false,
             timer: None,
         }
     }
@@ -91,16 +97,35 @@ impl Work {
     /// Drops the request, and sleeps.
     pub(super) fn rest(&mut self, pause: Duration) {
         self.stage = Stage::Resting {
-            until: Instant::now() + pause,
+            until: Instant::now().checked_add(pause),
         };
         self.timer = None;
     }
 
+    /// Like [`poll_next`](Work::poll_next), while the model is not to be read: only the deadline counts.
+    pub(super) fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<(Heard, Instant)> {
+        if !self.held {
+            self.held = true;
+            self.timer = None;
+            self.since.get_or_insert_with(Instant::now);
+        }
+        self.poll_timer(cx)
+    }
+
     /// The next thing to hear, and when it was heard.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<(Heard, Instant)> {
+        if self.held {
+            self.held = false;
+            self.timer = None;
+            self.heard_at = Instant::now();
+        }
+        if let Some(reason) = self.no_time_at_all() {
+            return Poll::Ready((Heard::Overdue(reason), Instant::now()));
+        }
         let chunk = match &mut self.stage {
             Stage::Fresh => {
                 let now = Instant::now();
+                self.since.get_or_insert(now);
                 return Poll::Ready((self.overdue(now).map_or(Heard::Ask, Heard::Overdue), now));
             }
             Stage::Asked(chunks) | Stage::Speaking(chunks) => chunks.poll_next_unpin(cx),
@@ -122,16 +147,22 @@ impl Work {
         {
             return Heard::Overdue(CancelReason::Deadline);
         }
-        match &chunk {
-            Some(Ok(ModelChunk::Text(_) | ModelChunk::Reasoning(_) | ModelChunk::ToolCall(_))) => {
-                self.heard_at = now;
-                if let Stage::Asked(_) = &self.stage {
-                    self.speaks();
-                }
+        let says = match &chunk {
+            Some(Ok(ModelChunk::Text(text) | ModelChunk::Reasoning(text))) => !text.is_empty(),
+            Some(Ok(ModelChunk::ToolCall(_))) => true,
+            Some(Ok(ModelChunk::Connected | ModelChunk::Usage(_))) => false,
+            Some(Ok(ModelChunk::Finished(_)) | Err(_)) | None => {
+                return chunk.map_or(Heard::Closed, Heard::Chunk);
             }
-            Some(Ok(ModelChunk::Connected | ModelChunk::Usage(_) | ModelChunk::Finished(_)))
-            | Some(Err(_))
-            | None => {}
+        };
+        if says {
+            self.heard_at = now;
+            if let Stage::Asked(_) = &self.stage {
+                self.speaks();
+            }
+        } else if let Some(reason) = self.overdue(now) {
+            // Nor does one that has much to report and nothing to say.
+            return Heard::Overdue(reason);
         }
         chunk.map_or(Heard::Closed, Heard::Chunk)
     }
@@ -164,7 +195,7 @@ impl Work {
             if let Some(reason) = self.overdue(now) {
                 return Poll::Ready((Heard::Overdue(reason), now));
             }
-            if let Stage::Resting { until } = self.stage
+            if let Stage::Resting { until: Some(until) } = self.stage
                 && until <= now
             {
                 return Poll::Ready((Heard::Ask, now));
@@ -174,14 +205,14 @@ impl Work {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.agent
-            .limits()
-            .deadline
-            .and_then(|deadline| self.since.checked_add(deadline))
+        self.since?.checked_add(self.agent.limits().deadline?)
     }
 
     /// The limit on the model's next word, and its reason.
     fn word_limit(&self) -> Option<(Instant, CancelReason)> {
+        if self.held {
+            return None;
+        }
         let limits = self.agent.limits();
         let (limit, reason) = match self.stage {
             Stage::Asked(_) => (limits.first_token?, CancelReason::FirstToken),
@@ -191,10 +222,25 @@ impl Work {
         Some((self.heard_at.checked_add(limit)?, reason))
     }
 
+    /// A limit of zero that holds now: it leaves a model no time, however quick it is.
+    fn no_time_at_all(&self) -> Option<CancelReason> {
+        let limits = self.agent.limits();
+        match self.stage {
+            Stage::Fresh | Stage::Asked(_) | Stage::Resting { .. } => {
+                limits.first_token.filter(Duration::is_zero)?;
+                Some(CancelReason::FirstToken)
+            }
+            Stage::Speaking(_) => {
+                limits.silence.filter(Duration::is_zero)?;
+                Some(CancelReason::Silence)
+            }
+        }
+    }
+
     /// The next moment at which something is due.
     fn due(&self) -> Option<Instant> {
         let rest = match self.stage {
-            Stage::Resting { until } => Some(until),
+            Stage::Resting { until } => until,
             Stage::Fresh | Stage::Asked(_) | Stage::Speaking(_) => None,
         };
         let word = self.word_limit().map(|(at, _)| at);

@@ -2,13 +2,14 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    future::Future,
     sync::Arc,
 };
 
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::{Runtime, RuntimeConfig};
+use super::{Runtime, RuntimeConfig, registry::Registry};
 use crate::{
     cancel::{CancelOutcome, CancelRequest},
     id::RunId,
@@ -37,53 +38,58 @@ impl Which {
 }
 
 impl Runtime {
-    /// Cancels the run of this id, wherever it is. See [`Run::cancel_with`].
-    pub async fn cancel(&self, id: RunId) -> CancelOutcome {
-        self.cancel_with(id, CancelRequest::default()).await
+    /// Cancels the run of this id, wherever it is. See [`cancel_with`](Runtime::cancel_with).
+    pub fn cancel(&self, id: RunId) -> impl Future<Output = CancelOutcome> + Send + use<> {
+        self.cancel_with(id, CancelRequest::default())
     }
 
-    /// Cancels the run of this id, for a reason, and remembers it when asked to and the run is not known yet. See
-    /// [`Run::cancel_with`].
-    pub async fn cancel_with(&self, id: RunId, request: CancelRequest) -> CancelOutcome {
-        let config = &self.registry().config;
-        let remember = request.remember && config.max_remembered_cancels > 0;
+    /// Cancels the run of this id, for a reason, and remembers that when asked to and the run is not known yet.
+    ///
+    /// The cancel of a run that is at work or waits, and the remembering, take effect in this call; see
+    /// [`Run::cancel_with`]. For any other id the future asks the store what became of the run. One that has no ending
+    /// there, and is at work nowhere here, is `NotFound`: it is not ours to end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not take the cancel back.
+    pub fn cancel_with(
+        &self,
+        id: RunId,
+        request: CancelRequest,
+    ) -> impl Future<Output = CancelOutcome> + Send + use<> {
+        let registry = self.registry().clone();
+        let config = &registry.config;
+        let remember = request.remember
+            && config.max_remembered_cancels > 0
+            && !config.remember_cancels_for.is_zero();
         // Remembered first and looked up after: a run that starts in between finds the intent.
-        let known = self.registry().find_or(id, |remembered| {
+        let known = registry.find_or(id, |remembered| {
             if remember {
                 remembered.add(id, request.clone(), config);
             }
         });
-        if let Ok(log) = known {
-            return Run::new(log).cancel_with(request).await;
-        }
-        match self.registry().head(id).await {
-            Ok(Some(head)) => {
-                self.registry()
-                    .remembered(|remembered| remembered.forget(id));
-                CancelOutcome::AlreadyEnded {
-                    status: head.status,
-                }
-            }
-            Ok(None) if remember => CancelOutcome::Remembered,
-            Ok(None) => CancelOutcome::NotFound,
-            Err(error) => {
-                tracing::warn!(run_id = %id, %error, "the store could not tell whether a run exists");
-                if remember {
-                    CancelOutcome::Remembered
-                } else {
-                    CancelOutcome::NotFound
-                }
+        let answer = match known {
+            Ok(log) => Ok(Run::new(log).cancel_with(request)),
+            Err(()) => Err(request),
+        };
+        async move {
+            match answer {
+                Ok(answer) => answer.await,
+                Err(request) => registry.cancel_unknown(id, request, remember).await,
             }
         }
     }
 
-    /// Cancels many runs at once, and gives an answer for each that had not ended.
-    pub async fn cancel_all(
+    /// Cancels many runs at once, and gives an answer for each that had not ended. All of them are decided in this call.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future takes no cancel back.
+    pub fn cancel_all(
         &self,
         which: Which,
         request: CancelRequest,
-    ) -> Vec<(RunId, CancelOutcome)> {
-        // All are decided before the first answer is awaited.
+    ) -> impl Future<Output = Vec<(RunId, CancelOutcome)>> + Send + use<> {
         let answers: Vec<_> = self
             .registry()
             .all()
@@ -95,15 +101,52 @@ impl Runtime {
                 async move { (id, answer.await) }
             })
             .collect();
-        join_all(answers).await
+        join_all(answers)
     }
 }
+
+impl Registry {
+    /// Answers a cancel of a run that was neither at work nor waited when it was asked for.
+    async fn cancel_unknown(
+        &self,
+        id: RunId,
+        request: CancelRequest,
+        remember: bool,
+    ) -> CancelOutcome {
+        let head = self.head(id).await;
+        // It may have started while the store was asked.
+        if let Some(log) = self.find(id) {
+            self.remembered(|remembered| remembered.forget(id));
+            return Run::new(log).cancel_with(request).await;
+        }
+        let ended = match head {
+            Ok(head) => head
+                .map(|head| head.status)
+                .filter(|status| status.is_ended()),
+            Err(error) => {
+                tracing::warn!(run_id = %id, %error, "the store could not tell whether a run exists");
+                None
+            }
+        };
+        match ended {
+            Some(status) => {
+                self.remembered(|remembered| remembered.forget(id));
+                CancelOutcome::AlreadyEnded { status }
+            }
+            None if remember => CancelOutcome::Remembered,
+            None => CancelOutcome::NotFound,
+        }
+    }
+}
+
+/// A remembered cancel, and since when it is remembered.
+pub(super) type Intent = (Instant, CancelRequest);
 
 /// Cancels of runs that are not known yet, bounded in number and in age.
 #[derive(Default)]
 pub(super) struct Remembered {
-    intents: HashMap<RunId, (Instant, CancelRequest)>,
-    /// In the order in which they came; some may be gone from the map, or newer there.
+    intents: HashMap<RunId, Intent>,
+    /// The same ones, in the order in which they came.
     order: VecDeque<(Instant, RunId)>,
 }
 
@@ -122,17 +165,32 @@ impl Remembered {
         }
     }
 
-    /// Takes out the intent for a run that starts.
-    pub(super) fn take(&mut self, id: RunId, config: &RuntimeConfig) -> Option<CancelRequest> {
+    /// Takes out the intent for a run that starts, with its age.
+    pub(super) fn take(&mut self, id: RunId, config: &RuntimeConfig) -> Option<Intent> {
         if self.intents.is_empty() {
             return None;
         }
         self.expire(Instant::now(), config);
-        self.intents.remove(&id).map(|(_, request)| request)
+        let intent = self.intents.remove(&id)?;
+        self.order.retain(|(_, other)| *other != id);
+        Some(intent)
+    }
+
+    /// Puts an intent back whose run was not taken by the store.
+    pub(super) fn put_back(&mut self, id: RunId, (at, request): Intent, config: &RuntimeConfig) {
+        if self.intents.contains_key(&id) {
+            return;
+        }
+        self.intents.insert(id, (at, request));
+        let place = self.order.partition_point(|(other, _)| *other <= at);
+        self.order.insert(place, (at, id));
+        self.expire(Instant::now(), config);
     }
 
     fn forget(&mut self, id: RunId) {
-        self.intents.remove(&id);
+        if self.intents.remove(&id).is_some() {
+            self.order.retain(|(_, other)| *other != id);
+        }
     }
 
     fn expire(&mut self, now: Instant, config: &RuntimeConfig) {
@@ -144,9 +202,7 @@ impl Remembered {
     }
 
     fn drop_oldest(&mut self) {
-        if let Some((at, id)) = self.order.pop_front()
-            && self.intents.get(&id).is_some_and(|(since, _)| *since == at)
-        {
+        if let Some((_, id)) = self.order.pop_front() {
             self.intents.remove(&id);
         }
     }

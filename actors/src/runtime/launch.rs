@@ -14,8 +14,6 @@ use crate::{
 pub(super) struct Launch {
     pub(super) log: Arc<RunLog>,
     pub(super) guard: Guard,
-    pub(super) agent: Agent,
-    pub(super) messages: Arc<[Message]>,
     /// Whose child it is to be, when not ours.
     pub(super) supervisor: Option<ActorCell>,
 }
@@ -28,10 +26,8 @@ impl Launch {
         supervisor: Option<ActorCell>,
     ) -> Launch {
         Launch {
-            guard: Guard::new(log.clone()),
+            guard: Guard::new(log.clone(), agent, messages),
             log,
-            agent,
-            messages,
             supervisor,
         }
     }

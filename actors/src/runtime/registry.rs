@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, OnceLock},
 };
 
-use ractor::ActorRef;
+use ractor::{ActorRef, MessagingErr};
 use tokio::{
     runtime::Handle,
     sync::{Notify, broadcast},
@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     RuntimeConfig,
-    cancel::Remembered,
+    cancel::{Intent, Remembered},
     launch::{Launch, SupervisorMsg},
 };
 use crate::{
@@ -73,6 +73,8 @@ pub(super) struct Accepted {
     pub(super) log: Arc<RunLog>,
     /// What to launch now; without it the run waits, or has ended already.
     pub(super) launch: Option<Launch>,
+    /// The remembered cancel that ended it.
+    pub(super) intent: Option<Intent>,
 }
 
 impl Registry {
@@ -135,20 +137,32 @@ impl Registry {
         runs.known.insert(id, known);
         drop(runs);
 
-        if let Some(cancel) = remembered {
-            log.cancel(&cancel);
+        if let Some((_, cancel)) = &remembered {
+            log.cancel(cancel);
             launch = None;
         }
-        Ok(Accepted { log, launch })
+        Ok(Accepted {
+            log,
+            launch,
+            intent: remembered,
+        })
     }
 
     /// Hands a run to the supervisor.
     pub(super) fn launch(&self, launch: Launch) {
         launch.log().admit();
-        if let Some(supervisor) = self.supervisor.get() {
-            // When the supervisor is gone the message is dropped, and the guard in it ends the run.
-            let _ = supervisor.cast(SupervisorMsg::Launch(Box::new(launch)));
+        let message = SupervisorMsg::Launch(Box::new(launch));
+        let refused = match self.supervisor.get() {
+            Some(supervisor) => supervisor.cast(message).err(),
+            None => Some(MessagingErr::SendErr(message)),
+        };
+        if refused.is_some() {
+            // Nobody can launch a run any more. The queue is taken whole before a guard in it is dropped: a guard frees a
+            // slot, and would otherwise launch the next run, whose guard would do the same, one inside the other.
+            self.close();
+            drop(self.empty_queue());
         }
+        drop(refused);
     }
 
     /// The log of a run that is live, waits, or has an ending that is not stored yet.
@@ -236,16 +250,8 @@ impl Registry {
 impl Keeper for Registry {
     fn ended(&self, run: RunId) {
         let mut runs = locked(&self.runs);
-        let Some(known) = runs.known.get_mut(&run) else {
-            return;
-        };
         // What waited is dropped outside the lock: it is a guard, and guards come back here.
-        let mut gone = None;
-        match mem::replace(&mut known.place, Place::Over) {
-            Place::Live => runs.live -= 1,
-            Place::Queued(ticket) => gone = runs.queue.remove(&ticket),
-            Place::Over => {}
-        }
+        let gone = runs.leave(run);
         let next = runs.next(self.config.max_live_runs);
         drop(runs);
         drop(gone);
@@ -255,15 +261,16 @@ impl Keeper for Registry {
     }
 
     fn settled(&self, run: RunId) {
-        let gone = {
+        // The ending may have been stored before whoever decided it came to say so.
+        self.ended(run);
+        let (gone, idle) = {
             let mut runs = locked(&self.runs);
-            let gone = runs.known.remove(&run);
-            if runs.known.is_empty() {
-                self.idle.notify_waiters();
-            }
-            gone
+            (runs.known.remove(&run), runs.known.is_empty())
         };
         drop(gone);
+        if idle {
+            self.idle.notify_waiters();
+        }
         self.stop_if_left();
     }
 
@@ -274,15 +281,29 @@ impl Keeper for Registry {
 }
 
 impl Runs {
+    /// Takes back the slot, or the place in the queue, of a run that has ended.
+    fn leave(&mut self, run: RunId) -> Option<Launch> {
+        let known = self.known.get_mut(&run)?;
+        match mem::replace(&mut known.place, Place::Over) {
+            Place::Live => {
+                self.live -= 1;
+                None
+            }
+            Place::Queued(ticket) => self.queue.remove(&ticket),
+            Place::Over => None,
+        }
+    }
+
     /// The next run to launch, when there is a slot for it.
     fn next(&mut self, max_live: usize) -> Option<Launch> {
         if self.live >= max_live {
             return None;
         }
         let (_, launch) = self.queue.pop_first()?;
-        let known = self.known.get_mut(&launch.log().id)?;
-        known.place = Place::Live;
-        self.live += 1;
+        if let Some(known) = self.known.get_mut(&launch.log().id) {
+            known.place = Place::Live;
+            self.live += 1;
+        }
         Some(launch)
     }
 }

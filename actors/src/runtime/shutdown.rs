@@ -1,8 +1,8 @@
 //! Ending everything, in two phases.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 
 use super::{Runtime, Which, launch::SupervisorMsg};
 use crate::{
@@ -55,14 +55,13 @@ impl Runtime {
         let before = registry.all().len();
 
         self.idle(limits.finish_within).await;
-        let request = CancelRequest::new(CancelReason::Shutdown);
-        let until = Instant::now() + limits.cancel_within;
-        let cancelling = self.cancel_all(Which::All, request);
-        let cancelled = timeout_at(until, cancelling)
+        let begun = Instant::now();
+        let cancelling = self.cancel_all(Which::All, CancelRequest::new(CancelReason::Shutdown));
+        let cancelled = timeout(limits.cancel_within, cancelling)
             .await
             .map_or_else(|_| registry.all().len(), |answers| answers.len());
 
-        self.idle(until.saturating_duration_since(Instant::now()))
+        self.idle(limits.cancel_within.saturating_sub(begun.elapsed()))
             .await;
         let mut abandoned = 0;
         for log in registry.all() {
@@ -91,7 +90,8 @@ impl Runtime {
                 told.await;
             }
         };
-        let _ = bounded(within, none_left).await;
+        // A limit too long for the clock is none.
+        let _ = timeout(within, none_left).await;
     }
 
     async fn stop_supervisor(&self, within: Duration) {
@@ -103,8 +103,4 @@ impl Runtime {
         supervisor.stop(None);
         let _ = supervisor.wait(Some(within)).await;
     }
-}
-
-async fn bounded<T>(within: Duration, work: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout(within, work).await.ok()
 }

@@ -110,7 +110,11 @@ pub(super) async fn start(
         session_id: run.session_id,
         input,
     };
-    let Accepted { log, launch } = registry.accept(id, || {
+    let Accepted {
+        log,
+        launch,
+        intent,
+    } = registry.accept(id, || {
         let log = RunLog::start(
             id,
             started,
@@ -125,8 +129,15 @@ pub(super) async fn start(
     if let Some(launch) = launch {
         registry.launch(launch);
     }
-    stored(&log).await.map_err(|error| refused(id, &error))?;
-    Ok(Run::new(log))
+    let Err(error) = stored(&log).await else {
+        return Ok(Run::new(log));
+    };
+    let error = refused(id, &error);
+    if let (Some(intent), StartError::Store { .. }) = (intent, &error) {
+        // The run that was to be cancelled has not started.
+        registry.remembered(|remembered| remembered.put_back(id, intent, &registry.config));
+    }
+    Err(error)
 }
 
 /// What the model is asked: the agent's instructions, then the input.

@@ -128,15 +128,13 @@ async fn launch_run(
     let Launch {
         log,
         guard,
-        agent,
-        messages,
         supervisor,
     } = launch;
     let (parent, waiting) = match supervisor {
         Some(foreign) => (foreign, Waiting::ByMailbox),
         None => (me.get_cell(), Waiting::Inline),
     };
-    let actor = RunActor::new(guard, agent, messages, waiting);
+    let actor = RunActor::new(guard, waiting);
     match Actor::spawn_linked(None, actor, (), parent).await {
         Ok((actor, _)) if waiting == Waiting::Inline => {
             children.insert(actor.get_id(), log);

@@ -23,14 +23,15 @@ impl Events {
     pub fn from_list(list: Vec<RunEvent>) -> Option<Events> {
         let (run_id, first) = list.first().map(|event| (event.run_id, event.seq))?;
         let last = list.last()?.seq;
+        let base = first.checked_sub(1)?;
         let contiguous = list
             .iter()
-            .zip(first..)
-            .all(|(event, seq)| event.run_id == run_id && event.seq == seq);
+            .zip(1..)
+            .all(|(event, n)| event.run_id == run_id && Some(event.seq) == base.checked_add(n));
         if !contiguous {
             return None;
         }
-        let tape = Tape::new(run_id, first - 1);
+        let tape = Tape::new(run_id, base);
         for event in list {
             tape.push(event.at, event.kind);
         }
@@ -124,7 +125,7 @@ impl Tape {
 
     /// The event at position `seq`.
     pub(crate) fn get(&self, seq: u64) -> Option<RunEvent> {
-        let index = usize::try_from(seq.checked_sub(self.base + 1)?).ok()?;
+        let index = usize::try_from(seq.checked_sub(self.base)?.checked_sub(1)?).ok()?;
         let blocks = locked(&self.blocks);
         let Entry { at, kind } = blocks.get(index)?;
         Some(RunEvent {
@@ -139,7 +140,7 @@ impl Tape {
     fn status(&self, first: u64, last: u64) -> Option<RunStatus> {
         let blocks = locked(&self.blocks);
         (first..=last).rev().find_map(|seq| {
-            let index = usize::try_from(seq.checked_sub(self.base + 1)?).ok()?;
+            let index = usize::try_from(seq.checked_sub(self.base)?.checked_sub(1)?).ok()?;
             blocks.get(index)?.kind.status()
         })
     }

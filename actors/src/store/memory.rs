@@ -208,9 +208,12 @@ impl Store for MemoryStore {
     async fn read(&self, run: RunId, after: u64, limit: usize) -> Result<Vec<RunEvent>, ReadError> {
         let (tape, last) = match self.runs(run).get(&run) {
             Some(kept) => (kept.tape.clone(), kept.last),
-            None => return Err(ReadError::Expired { first: after + 1 }),
+            None => {
+                let first = after.saturating_add(1);
+                return Err(ReadError::Expired { first });
+            }
         };
-        Ok((after + 1..=last)
+        Ok((after.saturating_add(1)..=last)
             .take(limit)
             .filter_map(|seq| tape.get(seq))
             .collect())
