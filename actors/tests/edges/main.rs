@@ -1,0 +1,182 @@
+//! Edges: what users write panics, hangs or calls back at the worst moment, values are as large as they can be, and two
+//! threads meet where nobody looks. A run still has its one ending, and its runtime goes on.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod calls;
+mod limits;
+mod readers;
+mod slots;
+mod store;
+mod supervisor;
+mod threads;
+mod values;
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+};
+
+use futures::Stream;
+use quell_actors::{
+    Agent, MemoryStore, Model, ModelChunk, ModelError, ModelRequest, RunEvent, RunId, Runtime,
+    RuntimeConfig, Store,
+    sim::{Gate, Storyteller},
+    store::{AppendError, BatchId, Events, Expected, ReadError, RunHead},
+};
+use tokio::runtime::Builder;
+
+/// Lets everything that can go on do so. For a clock that stands still.
+async fn settle() {
+    for _ in 0..64 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Waits until `holds`, on a real clock.
+async fn eventually(holds: impl Fn() -> bool) {
+    support::guarded(async {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+/// Does `work` on a thread of its own, so that a deadlock fails the test instead of hanging it.
+fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, is_done) = mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let _ = done.send(work());
+    });
+    match is_done.recv_timeout(support::GUARD) {
+        Ok(answer) => answer,
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("the thread hangs"),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            std::panic::resume_unwind(thread.join().unwrap_err())
+        }
+    }
+}
+
+/// A tokio runtime with two threads of its own.
+fn two_threads() -> tokio::runtime::Runtime {
+    Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+/// A tokio runtime without threads.
+fn no_threads() -> tokio::runtime::Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn slots(max_live_runs: usize) -> RuntimeConfig {
+    RuntimeConfig {
+        max_live_runs,
+        ..RuntimeConfig::default()
+    }
+}
+
+/// An agent whose model connects and says nothing.
+fn hanging() -> Agent {
+    support::poet(Storyteller::endless().stall_at(0))
+}
+
+/// Nothing of any run is under way, not even an ending that is to be stored.
+fn is_idle(runtime: &Runtime) -> bool {
+    format!("{runtime:?}").contains("runs: 0")
+}
+
+type Chunk = Result<ModelChunk, ModelError>;
+
+/// A model whose answers are whatever streams its closure makes.
+struct Scripted<F>(F);
+
+impl<F, S> Model for Scripted<F>
+where
+    F: Fn() -> S + Send + Sync + 'static,
+    S: Stream<Item = Chunk> + Send + 'static,
+{
+    fn stream(&self, _: ModelRequest) -> impl Stream<Item = Chunk> + Send + 'static {
+        (self.0)()
+    }
+}
+
+fn text(words: &str) -> Chunk {
+    Ok(ModelChunk::Text(words.into()))
+}
+
+/// A store in memory that gives way before each append, whose heads wait at a gate, and which may answer an append with
+/// the number of events instead of the last position.
+#[derive(Clone)]
+struct OddStore(Arc<Odd>);
+
+struct Odd {
+    memory: MemoryStore,
+    heads: Gate,
+    counts: bool,
+    appends: AtomicU64,
+}
+
+impl OddStore {
+    fn new(heads: &Gate, counts: bool) -> OddStore {
+        OddStore(Arc::new(Odd {
+            memory: MemoryStore::default(),
+            heads: heads.clone(),
+            counts,
+            appends: AtomicU64::new(0),
+        }))
+    }
+
+    fn appends(&self) -> u64 {
+        self.0.appends.load(Ordering::SeqCst)
+    }
+
+    /// Tells whether anybody still holds the store.
+    fn watch(&self) -> Weak<Odd> {
+        Arc::downgrade(&self.0)
+    }
+}
+
+impl Store for OddStore {
+    async fn append(
+        &self,
+        run: RunId,
+        expected: Expected,
+        batch: BatchId,
+        events: Events,
+    ) -> Result<u64, AppendError> {
+        let before = self.0.appends.fetch_add(1, Ordering::SeqCst);
+        assert!(before < 10_000, "the store is asked without an end");
+        tokio::task::yield_now().await;
+        let count = events.last() - events.first() + 1;
+        let last = self.0.memory.append(run, expected, batch, events).await?;
+        Ok(if self.0.counts { count } else { last })
+    }
+
+    async fn head(&self, run: RunId) -> Result<Option<RunHead>, ReadError> {
+        self.0.heads.wait().await;
+        self.0.memory.head(run).await
+    }
+
+    async fn read(&self, run: RunId, after: u64, limit: usize) -> Result<Vec<RunEvent>, ReadError> {
+        self.0.memory.read(run, after, limit).await
+    }
+}
+
+/// A future that was polled once, and waits.
+async fn begun<F: Future + Send + 'static>(
+    work: F,
+) -> std::pin::Pin<Box<dyn Future<Output = F::Output> + Send>> {
+    let mut work = Box::pin(work);
+    assert!(futures::poll!(&mut work).is_pending());
+    work
+}
