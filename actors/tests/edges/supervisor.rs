@@ -18,7 +18,8 @@ use super::{
 };
 use crate::support::{ended, foreign, guarded, nothing_left, start_under};
 
-/// How many runs wait when the supervisor goes: more than a stack has room for, were each to end inside another one's end.
+/// How many runs wait when the supervisor goes: more than a stack has room for, were each to end inside the end of
+/// another.
 const QUEUE: usize = 10_000;
 
 /// Starts a run, then one whose launch waits in the supervisor's mailbox, and fills the queue behind it. Gives the last
