@@ -64,7 +64,7 @@ fn no_file_is_longer_than_400_lines_and_most_are_short() {
         for (name, text) in files(folder) {
             let lines = text.lines().count();
             assert!(
-                lines <= 500,
+                lines <= 400,
                 "{name} has {lines} lines: it tests two things"
             );
         }

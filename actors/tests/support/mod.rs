@@ -16,8 +16,8 @@ use std::{
 };
 
 use quell_actors::{
-    Agent, AgentBuilder, EventKind, MemoryStore, Outcome, RetryPolicy, Run, RunEvent, RunId,
-    RunStatus, Runtime, Store,
+    Agent, AgentBuilder, EventKind, MemoryStore, Outcome, Partial, RetryPolicy, Run, RunEvent,
+    RunId, RunStatus, Runtime, Store,
     sim::Storyteller,
     store::{AppendError, BatchId, Events, Expected, ReadError, RunHead},
 };
@@ -131,6 +131,14 @@ pub(crate) async fn ended(run: &Run) -> Outcome {
 /// No run of `runtime` is left: it was not dropped with live runs, and none leaked.
 pub(crate) fn nothing_left(runtime: &Runtime) {
     assert_eq!(runtime.list(), [], "runs are left");
+}
+
+/// The partial of a run that was cancelled.
+pub(crate) fn partial(outcome: &Outcome) -> &Partial {
+    match outcome {
+        Outcome::Cancelled(partial) => partial,
+        other => panic!("not cancelled: {other:?}"),
+    }
 }
 
 pub(crate) fn poet(model: Storyteller) -> Agent {
