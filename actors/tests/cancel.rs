@@ -225,23 +225,30 @@ async fn the_receipt_says_where_its_tokens_come_from() {
         input_tokens: Some(11),
         output_tokens: Some(2),
     };
-    for (model, expected) in [
+    // Connected and two words, and in the second case the report.
+    for (model, chunks, expected) in [
         (
             Storyteller::new("one two three").stall_at(2),
+            3,
             (2, 2, UsageSource::Estimate),
         ),
         (
             Storyteller::new("one two three")
                 .usage_at(2, usage)
                 .stall_at(2),
+            4,
             (11, 2, UsageSource::Provider),
         ),
     ] {
+        let model = model.pace(Duration::ZERO);
+        let probe = model.probe();
         let run = Runtime::new()
             .start(&poet(model), "Sing it.")
             .await
             .unwrap();
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        while probe.chunks() < chunks {
+            tokio::task::yield_now().await;
+        }
         run.cancel().await;
         let outcome = ended(&run).await;
         let usage = partial(&outcome).receipt.usage;

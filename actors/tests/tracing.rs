@@ -6,7 +6,6 @@ mod support;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use quell_actors::{Agent, RunId, Runtime, RuntimeConfig, sim::Storyteller};
@@ -106,7 +105,9 @@ async fn live(way: Way) -> RunId {
     }
     ended(&run).await;
     // Lets the actor go.
-    tokio::time::sleep(Duration::from_millis(1)).await;
+    for _ in 0..64 {
+        tokio::task::yield_now().await;
+    }
     run.id()
 }
 
