@@ -22,7 +22,7 @@ pub enum AgentError {
     ControlCharacter,
 }
 
-/// Why a run was not started. Nothing of it is left behind.
+/// Why a run was not started. Nothing of it is left behind, but for what [`Store`](StartError::Store) says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {

@@ -149,7 +149,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`StartError`]; nothing of the run is left behind.
+    /// [`StartError`]; nothing of the run is left behind, unless the error says so.
     ///
     /// # Cancel safety
     ///
@@ -169,7 +169,7 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`StartError`]; nothing of the run is left behind.
+    /// [`StartError`]; nothing of the run is left behind, unless the error says so.
     pub async fn start_linked(
         &self,
         agent: &Agent,

@@ -6,7 +6,7 @@
 //! function under both:
 //!
 //! * **inline** (runs under the runtime's own supervisor): the handler awaits. The cheapest way, and `kill` still takes
-//!   effect at the await. A native `stop` would have to wait for the handler, but nobody outside has a reference.
+//!   effect at the await. A native `stop` would have to wait for the handler, but nobody outside is given a reference.
 //! * **by mailbox** (runs under a supervisor of somebody else): the handler never awaits. It polls once with a waker that
 //!   casts the next `Drive`, so that the mailbox is always free and a native `stop` is heard at once.
 //!
@@ -53,6 +53,10 @@ impl Guard {
             log,
             work: Mutex::new(Some(Box::new(driver))),
         }
+    }
+
+    pub(crate) fn log(&self) -> &Arc<RunLog> {
+        &self.log
     }
 
     fn put(&self, driver: Box<Driver>) {

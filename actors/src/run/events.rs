@@ -3,17 +3,19 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, MutexGuard},
     task::{Context, Poll, ready},
 };
 
 use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::FusedStream};
 
-use super::{log::RunLog, waiters::WaiterKey};
+use super::{
+    log::{Inner, RunLog},
+    waiters::WaiterKey,
+};
 use crate::{
     error::EventsError,
     event::RunEvent,
-    machine::State,
     store::{AppendError, ReadError},
 };
 
@@ -113,7 +115,7 @@ impl Stream for EventStream {
         let item = ready!(this.poll(cx));
         match &item {
             Some(Ok(event)) => {
-                this.seq = event.seq + 1;
+                this.seq = event.seq.saturating_add(1);
                 this.done = event.is_last();
             }
             Some(Err(_)) | None => this.done = true,
@@ -151,7 +153,7 @@ impl RunLog {
         key: &mut WaiterKey,
         cx: &Context<'_>,
     ) -> Poll<Option<Result<RunEvent, EventsError>>> {
-        let mut inner = self.lock();
+        let inner = self.lock();
         if seq <= inner.stored {
             drop(inner);
             return Poll::Ready(self.tape.get(seq).map(Ok));
@@ -160,13 +162,10 @@ impl RunLog {
             let last_stored = inner.stored;
             return Poll::Ready(Some(Err(EventsError::StoreLost { last_stored })));
         }
-        if matches!(inner.state, State::Ended(_)) && inner.stored == inner.decided {
+        if inner.is_settled() {
             return Poll::Ready(None);
         }
-        let replaced = inner.waiters.wait(key, seq, cx);
-        drop(inner);
-        drop(replaced);
-        Poll::Pending
+        wait(inner, key, seq, cx)
     }
 
     /// Ready with the last event's position when the run has ended and that is stored, or with what was lost.
@@ -175,18 +174,15 @@ impl RunLog {
         key: &mut WaiterKey,
         cx: &Context<'_>,
     ) -> Poll<Result<u64, EventsError>> {
-        let mut inner = self.lock();
+        let inner = self.lock();
         if inner.lost.is_some() {
             let last_stored = inner.stored;
             return Poll::Ready(Err(EventsError::StoreLost { last_stored }));
         }
-        if matches!(inner.state, State::Ended(_)) && inner.stored == inner.decided {
+        if inner.is_settled() {
             return Poll::Ready(Ok(inner.stored));
         }
-        let replaced = inner.waiters.wait(key, u64::MAX, cx);
-        drop(inner);
-        drop(replaced);
-        Poll::Pending
+        wait(inner, key, u64::MAX, cx)
     }
 
     /// Ready when position `seq` is stored, or the store was lost: then with the reason.
@@ -196,17 +192,14 @@ impl RunLog {
         key: &mut WaiterKey,
         cx: &Context<'_>,
     ) -> Poll<Result<(), AppendError>> {
-        let mut inner = self.lock();
+        let inner = self.lock();
         if seq <= inner.stored {
             return Poll::Ready(Ok(()));
         }
         if let Some(lost) = &inner.lost {
             return Poll::Ready(Err(lost.clone()));
         }
-        let replaced = inner.waiters.wait(key, seq, cx);
-        drop(inner);
-        drop(replaced);
-        Poll::Pending
+        wait(inner, key, seq, cx)
     }
 
     pub(crate) fn forget_waiter(&self, key: WaiterKey) {
@@ -215,4 +208,17 @@ impl RunLog {
             let _gone = self.lock().waiters.leave(key);
         }
     }
+}
+
+/// Waits for position `seq`. The waker that this replaces is dropped outside the lock.
+fn wait<T>(
+    mut inner: MutexGuard<'_, Inner>,
+    key: &mut WaiterKey,
+    seq: u64,
+    cx: &Context<'_>,
+) -> Poll<T> {
+    let replaced = inner.waiters.wait(key, seq, cx);
+    drop(inner);
+    drop(replaced);
+    Poll::Pending
 }

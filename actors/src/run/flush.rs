@@ -52,9 +52,7 @@ impl Batch {
             events: Events::of(&log.tape, stored + 1, decided),
         }
     }
-}
 
-impl Batch {
     /// The position it ends at.
     fn last(&self) -> u64 {
         self.events.last()
@@ -207,10 +205,10 @@ impl RunLog {
             inner = self.lock();
         }
         inner.flushing = false;
-        let woken = RunLog::woken(&mut inner);
+        let woken = inner.woken();
         let batch = self.next_batch(&mut inner);
         let poke = std::mem::take(&mut inner.wants_room);
-        let settled = matches!(inner.state, State::Ended(_)) && inner.stored == inner.decided;
+        let settled = inner.is_settled();
         drop(inner);
 
         woken.wake();
@@ -229,7 +227,7 @@ impl RunLog {
         let mut inner = self.lock();
         inner.flushing = false;
         inner.lost = Some(error.clone());
-        let woken = RunLog::woken(&mut inner);
+        let woken = inner.woken();
         let state = inner.state;
         drop(inner);
 

@@ -86,9 +86,9 @@ impl RunLog {
         }
     }
 
-    /// Gives the run a slot. `false`: it has ended before.
-    pub(crate) fn admit(&self) -> bool {
-        self.take(Input::Admitted) == Effect::Record
+    /// Gives the run a slot, unless it has ended before.
+    pub(crate) fn admit(&self) {
+        self.take(Input::Admitted);
     }
 
     /// The model has answered.

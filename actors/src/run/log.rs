@@ -88,7 +88,6 @@ pub(super) struct Inner {
 }
 
 /// A cancel that was accepted.
-#[derive(Clone)]
 pub(super) struct Cancel {
     pub(super) seq: u64,
     pub(super) at: Timestamp,
@@ -185,14 +184,6 @@ impl RunLog {
         self.tape.push(at, kind);
     }
 
-    /// Wakes whoever waits for a position up to `seq`; everybody, when the log will not grow.
-    pub(super) fn woken(inner: &mut Inner) -> Woken {
-        let over = inner.lost.is_some()
-            || (matches!(inner.state, State::Ended(_)) && inner.stored == inner.decided);
-        let up_to = if over { u64::MAX } else { inner.stored };
-        inner.waiters.up_to(up_to)
-    }
-
     /// The run's status now, which may be ahead of its stored events.
     pub(crate) fn status(&self) -> RunStatus {
         self.lock().status
@@ -211,6 +202,18 @@ fn nonce() -> u64 {
 }
 
 impl Inner {
+    /// Whether the run has ended and all of it is stored: the log will not grow.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self.state, State::Ended(_)) && self.stored == self.decided
+    }
+
+    /// Takes out whoever waits for what is stored by now; everybody, when there will be no more.
+    pub(super) fn woken(&mut self) -> Woken {
+        let over = self.lost.is_some() || self.is_settled();
+        let up_to = if over { u64::MAX } else { self.stored };
+        self.waiters.up_to(up_to)
+    }
+
     fn new(state: State, status: RunStatus, position: u64, span: Span) -> Inner {
         Inner {
             state,

@@ -12,7 +12,6 @@ use crate::{
 
 /// A run that was accepted and has no actor yet. Dropping it ends the run.
 pub(super) struct Launch {
-    pub(super) log: Arc<RunLog>,
     pub(super) guard: Guard,
     /// Whose child it is to be, when not ours.
     pub(super) supervisor: Option<ActorCell>,
@@ -26,14 +25,13 @@ impl Launch {
         supervisor: Option<ActorCell>,
     ) -> Launch {
         Launch {
-            guard: Guard::new(log.clone(), agent, messages),
-            log,
+            guard: Guard::new(log, agent, messages),
             supervisor,
         }
     }
 
     pub(super) fn log(&self) -> &Arc<RunLog> {
-        &self.log
+        self.guard.log()
     }
 }
 

@@ -125,11 +125,8 @@ async fn launch_run(
     launch: Launch,
     children: &mut HashMap<ActorId, Arc<RunLog>>,
 ) {
-    let Launch {
-        log,
-        guard,
-        supervisor,
-    } = launch;
+    let Launch { guard, supervisor } = launch;
+    let log = guard.log().clone();
     let (parent, waiting) = match supervisor {
         Some(foreign) => (foreign, Waiting::ByMailbox),
         None => (me.get_cell(), Waiting::Inline),
