@@ -6,11 +6,11 @@ mod support;
 use std::{collections::VecDeque, time::Duration};
 
 use quell_actors::{
-    Delivery, EventsError, RunEvent, RunStatus, Runtime, RuntimeConfig, StatusChange,
+    Delivery, EventsError, RunEvent, RunStatus, Runtime, RuntimeConfig,
     sim::{Gate, Storyteller},
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use support::{all_events, ended, guarded, nothing_left, poet};
+use support::{all_events, ended, guarded, nothing_left, poet, watcher::watcher};
 use tokio::sync::mpsc;
 
 /// How many deliveries are on their way to one subscriber at most.
@@ -150,55 +150,6 @@ async fn a_dead_subscriber_is_forgotten() {
     while let Some(event) = ears.recv().await {
         assert!(!event.unwrap().is_last(), "the dead hear nothing");
     }
-}
-
-/// Hears of every run.
-struct Watcher {
-    heard: mpsc::UnboundedSender<Result<StatusChange, EventsError>>,
-    gate: Gate,
-}
-
-struct Changed(Delivery<StatusChange>);
-
-impl From<Delivery<StatusChange>> for Changed {
-    fn from(delivery: Delivery<StatusChange>) -> Changed {
-        Changed(delivery)
-    }
-}
-
-impl Actor for Watcher {
-    type Msg = Changed;
-    type State = ();
-    type Arguments = ();
-
-    async fn pre_start(&self, _: ActorRef<Changed>, (): ()) -> Result<(), ActorProcessingErr> {
-        Ok(())
-    }
-
-    async fn handle(
-        &self,
-        _: ActorRef<Changed>,
-        Changed(delivery): Changed,
-        (): &mut (),
-    ) -> Result<(), ActorProcessingErr> {
-        self.heard.send(delivery.event().cloned())?;
-        self.gate.wait().await;
-        Ok(())
-    }
-}
-
-async fn watcher(
-    runtime: &Runtime,
-    gate: &Gate,
-) -> mpsc::UnboundedReceiver<Result<StatusChange, EventsError>> {
-    let (heard, ears) = mpsc::unbounded_channel();
-    let watcher = Watcher {
-        heard,
-        gate: gate.clone(),
-    };
-    let (actor, _) = Actor::spawn(None, watcher, ()).await.unwrap();
-    runtime.subscribe(&actor);
-    ears
 }
 
 #[tokio::test(start_paused = true)]

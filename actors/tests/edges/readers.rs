@@ -8,14 +8,12 @@ use std::{
 
 use futures::StreamExt;
 use quell_actors::{
-    Delivery, EventStream, NewRun, Run, RunId, RunStatus, Runtime, Shutdown, StatusChange,
-    ractor::{Actor, ActorProcessingErr, ActorRef},
+    EventStream, NewRun, Run, RunId, RunStatus, Runtime, Shutdown,
     sim::{Gate, Storyteller},
 };
-use tokio::sync::mpsc;
 
 use super::{begun, hanging, is_idle, no_threads, on_a_thread, settle, slots};
-use crate::support::{FaultyStore, ended, guarded, nothing_left, poet};
+use crate::support::{FaultyStore, ended, guarded, nothing_left, poet, watcher::watcher};
 
 /// Has `waker` wait for the next event of `events`.
 fn wait_with(events: &mut EventStream, waker: &Waker) {
@@ -141,44 +139,13 @@ impl Wake for CancelsWhenWoken {
     }
 }
 
-/// Passes on what it hears.
-struct Watcher(mpsc::UnboundedSender<StatusChange>);
-
-struct Changed(Delivery<StatusChange>);
-
-impl From<Delivery<StatusChange>> for Changed {
-    fn from(delivery: Delivery<StatusChange>) -> Changed {
-        Changed(delivery)
-    }
-}
-
-impl Actor for Watcher {
-    type Msg = Changed;
-    type State = ();
-    type Arguments = ();
-
-    async fn pre_start(&self, _: ActorRef<Changed>, (): ()) -> Result<(), ActorProcessingErr> {
-        Ok(())
-    }
-
-    async fn handle(
-        &self,
-        _: ActorRef<Changed>,
-        Changed(delivery): Changed,
-        (): &mut (),
-    ) -> Result<(), ActorProcessingErr> {
-        self.0.send(delivery.event()?.clone())?;
-        Ok(())
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_watcher_hears_changes_in_order_though_a_reader_makes_more_of_them() {
     let store = FaultyStore::held();
     let runtime = Runtime::with_store(slots(0), store.clone());
-    let (heard, mut ears) = mpsc::unbounded_channel();
-    let (watcher, _) = Actor::spawn(None, Watcher(heard), ()).await.unwrap();
-    runtime.subscribe(&watcher);
+    let gate = Gate::new();
+    gate.open();
+    let mut ears = watcher(&runtime, &gate).await;
     let id = RunId::new();
     let starting = begun({
         let runtime = runtime.clone();
@@ -195,7 +162,7 @@ async fn a_watcher_hears_changes_in_order_though_a_reader_makes_more_of_them() {
     starting.await.unwrap();
     let mut changes = Vec::new();
     while changes.last() != Some(&RunStatus::Cancelled) {
-        let change = guarded(ears.recv()).await.unwrap();
+        let change = guarded(ears.recv()).await.unwrap().unwrap();
         assert_eq!(change.run_id, id);
         changes.push(change.status);
     }

@@ -5,6 +5,8 @@
     reason = "not every test uses all of it"
 )]
 
+pub(crate) mod watcher;
+
 use std::{
     collections::VecDeque,
     future::Future,
