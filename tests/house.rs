@@ -84,7 +84,7 @@ const LAYERS: [(&str, &[&str]); 5] = [
         ],
     ),
     ("law", &["machine"]),
-    ("seams", &["agent", "model", "store", "sim"]),
+    ("seams", &["agent", "model", "tool", "store", "sim"]),
     ("actors", &["clock", "run", "runtime"]),
 ];
 

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::AgentError,
     model::{DynModel, Model},
+    tool::{AnyTool, ToolSpec},
+    usage::{Money, Prices},
 };
 
 /// Who answers. A value: it does nothing by itself, is cheap to clone, and serves many runs.
@@ -21,7 +23,16 @@ struct Inner {
     model: Arc<dyn DynModel>,
     limits: Limits,
     retry: RetryPolicy,
+    tools: Vec<AnyTool>,
+    specs: Arc<[Arc<ToolSpec>]>,
+    prices: Option<Prices>,
+    interrupted: Interrupted,
+    history_runs: usize,
+    on_crash: OnCrash,
 }
+
+/// How many runs of its session an agent remembers, unless it says otherwise.
+const HISTORY_RUNS: usize = 10;
 
 impl Agent {
     /// An agent with a name and a model, and defaults for all else. A name that cannot be is refused by
@@ -34,6 +45,12 @@ impl Agent {
             model: Arc::new(model),
             limits: Limits::default(),
             retry: RetryPolicy::default(),
+            tools: Vec::new(),
+            specs: Arc::new([]),
+            prices: None,
+            interrupted: Interrupted::default(),
+            history_runs: HISTORY_RUNS,
+            on_crash: OnCrash::default(),
         }))
     }
 
@@ -80,6 +97,41 @@ impl Agent {
         &self.0.retry
     }
 
+    /// What the agent's model may ask to be done.
+    pub fn tools(&self) -> &[AnyTool] {
+        &self.0.tools
+    }
+
+    /// The tool of this name.
+    pub fn tool(&self, name: &str) -> Option<&AnyTool> {
+        self.0.tools.iter().find(|tool| tool.name() == name)
+    }
+
+    /// What the agent's model costs.
+    pub fn prices(&self) -> Option<&Prices> {
+        self.0.prices.as_ref()
+    }
+
+    /// What the model is shown of an answer that was cut.
+    pub fn interrupted(&self) -> Interrupted {
+        self.0.interrupted
+    }
+
+    /// How many earlier runs of its session the model is shown.
+    pub fn history_runs(&self) -> usize {
+        self.0.history_runs
+    }
+
+    /// What becomes of a run that was at work when the process ended.
+    pub fn on_crash(&self) -> OnCrash {
+        self.0.on_crash
+    }
+
+    /// What the model is told of the tools.
+    pub(crate) fn specs(&self) -> &Arc<[Arc<ToolSpec>]> {
+        &self.0.specs
+    }
+
     pub(crate) fn shared_name(&self) -> Arc<str> {
         self.0.name.clone()
     }
@@ -97,9 +149,26 @@ impl Agent {
             Err(AgentError::LongName { bytes: name.len() })
         } else if name.chars().any(char::is_control) {
             Err(AgentError::ControlCharacter)
+        } else if self.limits().max_cost.is_some() && self.0.prices.is_none() {
+            Err(AgentError::NoPrices)
         } else {
-            Ok(())
+            self.check_tools()
         }
+    }
+
+    fn check_tools(&self) -> Result<(), AgentError> {
+        let mut names = std::collections::HashSet::new();
+        for tool in self.tools() {
+            let name = tool.name();
+            let of_letters = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if !(1..=64).contains(&name.len()) || !name.chars().all(of_letters) {
+                return Err(AgentError::ToolName(name.into()));
+            }
+            if !names.insert(name) {
+                return Err(AgentError::DuplicateTool(name.into()));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -109,6 +178,7 @@ impl fmt::Debug for Agent {
             .field("name", &self.0.name)
             .field("limits", &self.0.limits)
             .field("retry", &self.0.retry)
+            .field("tools", &self.0.tools)
             .finish_non_exhaustive()
     }
 }
@@ -152,15 +222,78 @@ impl AgentBuilder {
         self
     }
 
+    /// Gives the agent a tool.
+    pub fn tool(mut self, tool: impl Into<AnyTool>) -> AgentBuilder {
+        let inner = self.inner();
+        inner.tools.push(tool.into());
+        inner.specs = inner.tools.iter().map(|tool| tool.spec().clone()).collect();
+        self
+    }
+
+    /// Sets [`Limits::max_turns`].
+    pub fn max_turns(mut self, turns: u32) -> AgentBuilder {
+        self.inner().limits.max_turns = Some(turns);
+        self
+    }
+
+    /// Says what the model costs, so that runs tell their cost, and can be limited by it.
+    pub fn prices(mut self, prices: Prices) -> AgentBuilder {
+        self.inner().prices = Some(prices);
+        self
+    }
+
+    /// Decides what the model is shown of an answer that was cut.
+    pub fn interrupted(mut self, interrupted: Interrupted) -> AgentBuilder {
+        self.inner().interrupted = interrupted;
+        self
+    }
+
+    /// Decides how many earlier runs of its session the model is shown. Default: 10.
+    pub fn history_runs(mut self, runs: usize) -> AgentBuilder {
+        self.inner().history_runs = runs;
+        self
+    }
+
+    /// Decides what becomes of a run that was at work when the process ended.
+    pub fn on_crash(mut self, on_crash: OnCrash) -> AgentBuilder {
+        self.inner().on_crash = on_crash;
+        self
+    }
+
     /// The agent.
     ///
     /// # Errors
     ///
-    /// [`AgentError`] when the name is empty, too long, or has a control character.
+    /// [`AgentError`] when the name is empty, too long, or has a control character; when a tool's name is none, or two
+    /// tools have the same; when there is a limit on cost and there are no prices.
     pub fn build(self) -> Result<Agent, AgentError> {
         self.0.check()?;
         Ok(self.0)
     }
+}
+
+/// What the model is shown, in later requests of the session, of an answer that was cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interrupted {
+    /// What it had said, marked as interrupted.
+    #[default]
+    Marked,
+    /// Nothing of it. Calls of tools that had come to an end, and their results, are shown all the same.
+    Omitted,
+}
+
+/// What becomes of a run that was at work when the process ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnCrash {
+    /// It ends `Error`, with the reason `interrupted`.
+    #[default]
+    Fail,
+    /// It goes on after its last completed step: the model is asked again, tools that had not begun are called, and of
+    /// those that were at work only the ones that say so ([`ToolSettings::repeatable`](crate::ToolSettings)) are called
+    /// again; of the others the model is told that their outcome is not known.
+    Resume,
 }
 
 /// When a run ends by itself, [`Cancelled`](crate::RunStatus::Cancelled) with a reason of its own. Zero means zero: a
@@ -179,6 +312,21 @@ pub struct Limits {
     /// of the faults of failed requests. What would go beyond is not taken. The run's ending is always taken. Default:
     /// 16 MiB.
     pub max_log_bytes: u64,
+    /// How often the model may be asked; repeated attempts do not count. Default: 50.
+    pub max_turns: Option<u32>,
+    /// How many calls of tools there may be. An answer that asks for more ends the run before any of its calls is begun.
+    /// Default: none.
+    pub max_tool_calls: Option<u32>,
+    /// How many tokens a run may use, in and out, over all its requests. They are counted as they come: by the provider's
+    /// number where it has given one, else estimated at four bytes a token. Default: none.
+    pub max_tokens: Option<u64>,
+    /// What a run may cost, by the agent's [`Prices`]. Default: none.
+    pub max_cost: Option<Money>,
+    /// How long tools that must finish ([`OnCancel::Finish`](crate::OnCancel)) are awaited when the run is cancelled.
+    /// Default: 30 seconds.
+    pub cancel_limit: Duration,
+    /// How long a paused run waits for a decision before it is cancelled. Default: no limit.
+    pub pause_expiry: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -188,6 +336,12 @@ impl Default for Limits {
             first_token: Some(Duration::from_secs(5 * 60)),
             silence: Some(Duration::from_secs(2 * 60)),
             max_log_bytes: 16 * 1024 * 1024,
+            max_turns: Some(50),
+            max_tool_calls: None,
+            max_tokens: None,
+            max_cost: None,
+            cancel_limit: Duration::from_secs(30),
+            pause_expiry: None,
         }
     }
 }

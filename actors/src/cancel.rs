@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     id::{RunId, Timestamp},
     status::RunStatus,
-    usage::Usage,
+    usage::{Money, Usage},
 };
 
 /// Why a run was cancelled.
@@ -22,8 +22,12 @@ pub enum CancelReason {
     FirstToken,
     /// The model fell silent for too long ([`Limits::silence`](crate::Limits::silence)).
     Silence,
-    /// The run reached a limit of size ([`Limits::max_log_bytes`](crate::Limits::max_log_bytes)).
+    /// The run reached a limit of size, tokens, cost, turns or tool calls ([`Limits`](crate::Limits)); `by` says which.
     Budget,
+    /// The session was busy for longer than a run waits for it.
+    SessionBusy,
+    /// Nobody decided in time whether the paused run may go on.
+    PauseExpired,
     /// The client that had asked for the run went away.
     Disconnected,
     /// A newer request took its place.
@@ -46,6 +50,8 @@ impl fmt::Display for CancelReason {
             CancelReason::FirstToken => f.write_str("no first token in time"),
             CancelReason::Silence => f.write_str("silent for too long"),
             CancelReason::Budget => f.write_str("budget"),
+            CancelReason::SessionBusy => f.write_str("session busy for too long"),
+            CancelReason::PauseExpired => f.write_str("no decision in time"),
             CancelReason::Disconnected => f.write_str("client disconnected"),
             CancelReason::Superseded => f.write_str("superseded"),
             CancelReason::SessionDeleted => f.write_str("session deleted"),
@@ -150,6 +156,10 @@ pub enum Cut {
     Silent,
     /// It was asleep before asking the model again.
     Retrying,
+    /// Tools were at work.
+    Tool,
+    /// It waited for a person's decision.
+    Paused,
 }
 
 impl fmt::Display for Cut {
@@ -162,6 +172,8 @@ impl fmt::Display for Cut {
             Cut::Streaming => "streaming",
             Cut::Silent => "waiting for a silent model",
             Cut::Retrying => "asleep before a retry",
+            Cut::Tool => "waiting for tools",
+            Cut::Paused => "waiting for a person's decision",
         })
     }
 }
@@ -185,8 +197,56 @@ pub struct Receipt {
     pub took: Duration,
     /// Tokens used, and where that number comes from.
     pub usage: Usage,
+    /// What they cost, when the agent has [`Prices`](crate::Prices).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Money>,
+    /// The calls of tools that were open when the cancel was accepted, and how each ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolReceipt>,
+    /// The runs that this one had started and that had not ended; all were cancelled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<RunId>,
     /// Something that failed on the way. The run is cancelled all the same.
     pub fault: Option<String>,
+}
+
+/// How a cancel ended one call of a tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolReceipt {
+    /// Which call.
+    pub id: Arc<str>,
+    /// Which tool.
+    pub name: Arc<str>,
+    /// How it ended.
+    pub end: ToolEnd,
+}
+
+/// How a call of a tool ended when its run was cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolEnd {
+    /// It came to its own end, well or not, and its result is in the log.
+    Finished,
+    /// It was dropped, and nothing of it is at work any more.
+    Stopped,
+    /// It did not let go, and may still be at work. What it returns is not heard.
+    Abandoned,
+    /// It had not begun.
+    NotStarted,
+    /// The process ended while it was at work: what it did is not known.
+    Unknown,
+}
+
+impl fmt::Display for ToolEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ToolEnd::Finished => "finished",
+            ToolEnd::Stopped => "stopped",
+            ToolEnd::Abandoned => "abandoned",
+            ToolEnd::NotStarted => "not started",
+            ToolEnd::Unknown => "unknown",
+        })
+    }
 }
 
 /// Durations as whole microseconds.

@@ -20,6 +20,15 @@ pub enum AgentError {
     /// The name has a control character, such as a line break.
     #[error("the agent's name has a control character")]
     ControlCharacter,
+    /// The name of a tool is none that models take.
+    #[error("a tool's name has 1 to 64 letters, digits, _ and -; {0:?} is none")]
+    ToolName(Arc<str>),
+    /// Two tools have the same name.
+    #[error("the agent has two tools of the name {0:?}")]
+    DuplicateTool(Arc<str>),
+    /// There is a limit on cost, and nobody said what the model costs.
+    #[error("a limit on cost needs the prices of the model")]
+    NoPrices,
 }
 
 /// Why a run was not started. Nothing of it is left behind, but for what [`Store`](StartError::Store) says.

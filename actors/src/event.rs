@@ -61,27 +61,30 @@ pub enum EventKind {
     },
     /// The model's answer to one request is over. A request that the run's ending cut has no such event.
     ModelRequestCompleted(Arc<ModelRequestCompleted>),
-    /// A tool was called.
+    /// A tool is called. Stored before it is: what was never started was never done.
     ToolCallStarted(Arc<ToolCall>),
+    /// A tool told how far it is.
+    ToolCallProgress(Arc<ToolCallProgress>),
+    /// A tool runs a program.
+    ToolCallProcess(Arc<ToolCallProcess>),
     /// A tool returned.
     ToolCallCompleted(Arc<ToolCallCompleted>),
     /// A tool failed, or was cut; the model is told so.
     ToolCallError(Arc<ToolCallError>),
+    /// Words that came from outside while the run was at work, taken in where the model is asked next.
+    Steered {
+        /// What the model is told.
+        message: Arc<Message>,
+    },
     /// A cancel was accepted. Nothing that a model produces comes after it.
     CancelRequested {
         /// Why, and who asked.
         cancel: Arc<CancelRequested>,
     },
     /// The run waits for a person's decision.
-    Paused {
-        /// What it waits for.
-        reason: Arc<str>,
-    },
-    /// The run goes on after a pause.
-    Continued {
-        /// Who decided, when that is known.
-        by: Option<Arc<str>>,
-    },
+    Paused(Arc<Paused>),
+    /// The run goes on: after a pause, or after a crash.
+    Continued(Arc<Continued>),
     /// Ended: the model finished its answer.
     Completed {
         /// The whole answer.
@@ -113,20 +116,24 @@ impl EventKind {
     pub const fn status(&self) -> Option<RunStatus> {
         match self {
             EventKind::Started(_) => Some(RunStatus::Pending),
-            EventKind::ModelRequestStarted { .. } | EventKind::Continued { .. } => {
+            // Like a new run, one that goes on waits for a slot first.
+            EventKind::Continued(_) => Some(RunStatus::Pending),
+            EventKind::ModelRequestStarted { .. } | EventKind::ToolCallStarted(_) => {
                 Some(RunStatus::Running)
             }
             EventKind::CancelRequested { .. } => Some(RunStatus::Cancelling),
-            EventKind::Paused { .. } => Some(RunStatus::Paused),
+            EventKind::Paused(_) => Some(RunStatus::Paused),
             EventKind::Completed { .. } => Some(RunStatus::Completed),
             EventKind::Cancelled { .. } => Some(RunStatus::Cancelled),
             EventKind::Error { .. } => Some(RunStatus::Error),
             EventKind::Content { .. }
             | EventKind::ReasoningContent { .. }
             | EventKind::ModelRequestCompleted(_)
-            | EventKind::ToolCallStarted(_)
+            | EventKind::ToolCallProgress(_)
+            | EventKind::ToolCallProcess(_)
             | EventKind::ToolCallCompleted(_)
-            | EventKind::ToolCallError(_) => None,
+            | EventKind::ToolCallError(_)
+            | EventKind::Steered { .. } => None,
         }
     }
 
@@ -142,11 +149,14 @@ impl EventKind {
             | EventKind::ReasoningContent { .. }
             | EventKind::ModelRequestCompleted(_)
             | EventKind::ToolCallStarted(_)
+            | EventKind::ToolCallProgress(_)
+            | EventKind::ToolCallProcess(_)
             | EventKind::ToolCallCompleted(_)
             | EventKind::ToolCallError(_)
+            | EventKind::Steered { .. }
             | EventKind::CancelRequested { .. }
-            | EventKind::Paused { .. }
-            | EventKind::Continued { .. } => None,
+            | EventKind::Paused(_)
+            | EventKind::Continued(_) => None,
         }
     }
 }
@@ -159,6 +169,9 @@ pub struct Started {
     /// The session the run belongs to, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<Arc<str>>,
+    /// The run that started it, if any: when that one ends, this one is cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<RunId>,
     /// What was asked, without the agent's own instructions.
     pub input: Vec<Message>,
 }
@@ -174,6 +187,9 @@ pub struct ModelRequestCompleted {
     pub finish: FinishReason,
     /// Tokens of this request.
     pub usage: Usage,
+    /// The tools the model asked for, in its order. Each gets exactly one result in the run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<Arc<ToolCall>>,
     /// How the request failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
@@ -186,18 +202,101 @@ pub struct ModelRequestCompleted {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCallCompleted {
     /// Which call.
-    pub id: String,
+    pub id: Arc<str>,
     /// What the model is told.
-    pub output: String,
+    pub output: Arc<str>,
 }
 
 /// How a tool failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCallError {
     /// Which call.
-    pub id: String,
+    pub id: Arc<str>,
+    /// What kind of failure.
+    pub kind: ToolFault,
     /// What the model is told.
-    pub error: String,
+    pub error: Arc<str>,
+}
+
+/// Why a call of a tool has no output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolFault {
+    /// The tool said so.
+    Failed,
+    /// The tool panicked.
+    Panicked,
+    /// It took longer than it may.
+    TimedOut,
+    /// The agent has no tool of that name.
+    UnknownTool,
+    /// The arguments are not what the tool takes.
+    InvalidArguments,
+    /// A person refused the call.
+    Rejected,
+    /// The run was cancelled. What the tool had done until then is not known here; the receipt says how it ended.
+    Cancelled,
+    /// The run ended before the call was begun.
+    NotStarted,
+    /// The run failed while the tool was at work.
+    NotFinished,
+    /// The process ended while the tool was at work: what it did, and whether, is not known.
+    UnknownOutcome,
+}
+
+/// How far a tool is, in its own words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCallProgress {
+    /// Which call.
+    pub id: Arc<str>,
+    /// What the tool said.
+    pub text: Arc<str>,
+}
+
+/// A program that a tool runs, in a process group of its own. Stored before the program is begun, so that whoever comes
+/// after a crash can find what is left of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCallProcess {
+    /// Which call.
+    pub id: Arc<str>,
+    /// The id of the process group, which is that of its leader.
+    pub group: u32,
+    /// When the leader was started, as the system counts: ids are used again, and this tells them apart. On Linux clock
+    /// ticks since the system was started.
+    pub started: u64,
+    /// Which start of the system that counts from.
+    pub boot: Arc<str>,
+}
+
+/// A run that waits for a person's decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Paused {
+    /// The calls that wait to be approved.
+    pub calls: Vec<Arc<ToolCall>>,
+    /// When the run is cancelled unless it goes on before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A run that goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Continued {
+    /// Who decided, when that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Arc<str>>,
+    /// What was decided of which call. Empty after a crash.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<(Arc<str>, Decision)>,
+}
+
+/// What a person decides of a call that waits to be approved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// The tool is called.
+    Approve,
+    /// It is not; the model is told so, in these words.
+    Reject(Arc<str>),
 }
 
 /// A cancel that was accepted.

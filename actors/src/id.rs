@@ -74,7 +74,9 @@ impl FromStr for RunId {
 ///
 /// A runtime reads the wall clock once, when it is made, and counts from there on its monotonic clock: the times of one
 /// process never run backwards, and tokio's paused clock drives them in tests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Timestamp(u64);
 

@@ -61,6 +61,7 @@ mod agent;
 mod model;
 pub mod sim;
 pub mod store;
+pub mod tool;
 
 // actors: tasks, mailboxes, time
 mod clock;
@@ -68,12 +69,13 @@ mod lock;
 mod run;
 mod runtime;
 
-pub use agent::{Agent, AgentBuilder, Limits, RetryPolicy};
-pub use cancel::{CancelOutcome, CancelReason, CancelRequest, Cut, Receipt};
+pub use agent::{Agent, AgentBuilder, Interrupted, Limits, OnCrash, RetryPolicy};
+pub use cancel::{CancelOutcome, CancelReason, CancelRequest, Cut, Receipt, ToolEnd, ToolReceipt};
 pub use error::{AgentError, EventsError, StartError};
 pub use event::{
-    CancelRequested, EventKind, ModelRequestCompleted, RunEvent, Started, StatusChange,
-    ToolCallCompleted, ToolCallError,
+    CancelRequested, Continued, Decision, EventKind, ModelRequestCompleted, Paused, RunEvent,
+    Started, StatusChange, ToolCallCompleted, ToolCallError, ToolCallProcess, ToolCallProgress,
+    ToolFault,
 };
 pub use id::{InvalidRunId, RunId, Timestamp};
 pub use message::{Message, ToolCall};
@@ -86,5 +88,6 @@ pub use ractor;
 pub use run::{CancelOnDrop, Delivery, EventStream, Run};
 pub use runtime::{NewRun, RunInfo, Runtime, RuntimeConfig, Shutdown, ShutdownReport, Which};
 pub use status::RunStatus;
-pub use store::{MemoryStore, Store};
-pub use usage::{Usage, UsageSource};
+pub use store::{MemoryStore, RunHead, RunQuery, SessionHead, SessionQuery, Store};
+pub use tool::{AnyTool, OnCancel, Tool, ToolContext, ToolError, ToolSettings, ToolSpec};
+pub use usage::{Money, Prices, Usage, UsageSource};

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt, stream::BoxStream};
 
-use crate::{message::Message, outcome::FinishReason};
+use crate::{message::Message, outcome::FinishReason, tool::ToolSpec};
 
 /// Something that answers requests with a stream of chunks.
 ///
@@ -54,6 +54,8 @@ pub trait Model: Send + Sync + 'static {
 pub struct ModelRequest {
     /// The conversation: the agent's instructions first, then what was said.
     pub messages: Arc<[Message]>,
+    /// The tools the model may ask for.
+    pub tools: Arc<[Arc<ToolSpec>]>,
 }
 
 impl ModelRequest {
@@ -61,7 +63,14 @@ impl ModelRequest {
     pub fn new(messages: impl Into<Arc<[Message]>>) -> ModelRequest {
         ModelRequest {
             messages: messages.into(),
+            tools: Arc::new([]),
         }
+    }
+
+    /// The same, with these tools.
+    pub fn tools(mut self, tools: impl Into<Arc<[Arc<ToolSpec>]>>) -> ModelRequest {
+        self.tools = tools.into();
+        self
     }
 }
 

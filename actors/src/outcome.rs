@@ -62,6 +62,8 @@ pub enum ErrorReason {
     Truncated,
     /// The model called a tool, and its agent has none.
     UnexpectedToolCall,
+    /// What was said before in the session could not be read.
+    History,
     /// A model panicked.
     Panicked,
     /// The run's actor was killed, or ended in a way it should not.

@@ -3,14 +3,23 @@
 pub mod conformance;
 mod events;
 mod memory;
+mod query;
 
 use std::{fmt, future::Future, sync::Arc};
 
 use futures::{FutureExt, future::BoxFuture};
 
 pub(crate) use self::events::Tape;
-pub use self::{events::Events, memory::MemoryStore};
-use crate::{event::RunEvent, id::RunId, status::RunStatus};
+pub use self::{
+    events::Events,
+    memory::MemoryStore,
+    query::{RunQuery, SessionHead, SessionQuery},
+};
+use crate::{
+    event::RunEvent,
+    id::{RunId, Timestamp},
+    status::RunStatus,
+};
 
 /// Keeps the events of runs.
 ///
@@ -19,10 +28,14 @@ use crate::{event::RunEvent, id::RunId, status::RunStatus};
 /// * A run's events have contiguous positions from 1.
 /// * [`append`](Store::append) is all or nothing and linearizable per run. It succeeds only when the run's epoch and last
 ///   position are the expected ones and the run has not ended. A run that is not there yet has the last position 0, and
-///   the first append makes it, with the epoch it names.
+///   the first append makes it, with the epoch it names, and its session, where it names one that is not there.
+/// * An append that [acquires](Expected::acquire) takes the run over: it succeeds when the run has the expected epoch, and
+///   leaves it with the next one, so that whoever had it before is fenced from then on. All in one step.
 /// * A retried batch id gives the answer that the first try gave. The last batch id of a run is enough to keep.
 /// * After a terminal event nothing is ever appended to a run.
-/// * A read never shows what a later read does not.
+/// * A read never shows what a later read does not, but for what was deleted in between.
+/// * A run, and so its session, is listed from its first append on. What was deleted is not there: an append to it is
+///   fenced, and only a first append makes it again.
 ///
 /// [`conformance::check`] holds a store to all of this.
 ///
@@ -78,6 +91,61 @@ pub trait Store: Send + Sync + 'static {
         after: u64,
         limit: usize,
     ) -> impl Future<Output = Result<Vec<RunEvent>, ReadError>> + Send;
+
+    /// The runs that `query` asks for, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when the store cannot be read.
+    fn runs(&self, query: RunQuery)
+    -> impl Future<Output = Result<Vec<RunHead>, ReadError>> + Send;
+
+    /// The session of this id.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when the store cannot be read.
+    fn session(
+        &self,
+        id: Arc<str>,
+    ) -> impl Future<Output = Result<Option<SessionHead>, ReadError>> + Send;
+
+    /// The sessions that `query` asks for, the newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when the store cannot be read.
+    fn sessions(
+        &self,
+        query: SessionQuery,
+    ) -> impl Future<Output = Result<Vec<SessionHead>, ReadError>> + Send;
+
+    /// Makes the session of this id where there is none, created `at`, and gives it this name, or takes its name away.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`]. Doing it twice does no harm.
+    fn name_session(
+        &self,
+        id: Arc<str>,
+        name: Option<Arc<str>>,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<(), WriteError>> + Send;
+
+    /// Deletes a run and all its events, ended or not. `false`: there was none.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`]. Doing it twice does no harm.
+    fn delete_run(&self, run: RunId) -> impl Future<Output = Result<bool, WriteError>> + Send;
+
+    /// Deletes a session and all its runs. `false`: there was none.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`]. Doing it twice does no harm.
+    fn delete_session(&self, id: Arc<str>)
+    -> impl Future<Output = Result<bool, WriteError>> + Send;
 }
 
 /// What a run's log must look like for an append to succeed.
@@ -87,6 +155,15 @@ pub struct Expected {
     pub epoch: u64,
     /// The last position; 0 when the run is not there yet.
     pub last: u64,
+    /// Whether the append takes the run over, so that it has the epoch after `epoch` from then on.
+    pub acquire: bool,
+}
+
+impl Expected {
+    /// The epoch that the run has after the append.
+    pub const fn epoch_after(self) -> u64 {
+        self.epoch + self.acquire as u64
+    }
 }
 
 /// The name of an append. A retry reuses it, so that events are never stored twice.
@@ -134,6 +211,18 @@ pub enum ReadError {
     Failed(Arc<str>),
 }
 
+/// Why the store did not do what it was told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WriteError {
+    /// It may have been done or not; doing it again does no harm.
+    #[error("it is not known whether it was done: {0}")]
+    Unknown(Arc<str>),
+    /// It was surely not done.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(Arc<str>),
+}
+
 /// Where a stored run stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunHead {
@@ -149,6 +238,10 @@ pub struct RunHead {
     pub last: u64,
     /// The generation of ownership.
     pub epoch: u64,
+    /// The time of its first event.
+    pub created_at: Timestamp,
+    /// The time of its last event.
+    pub updated_at: Timestamp,
 }
 
 /// The object-safe twin of [`Store`].
@@ -174,6 +267,29 @@ pub(crate) trait DynStore: Send + Sync {
         after: u64,
         limit: usize,
     ) -> BoxFuture<'static, Result<Vec<RunEvent>, ReadError>>;
+    fn runs(
+        self: Arc<Self>,
+        query: RunQuery,
+    ) -> BoxFuture<'static, Result<Vec<RunHead>, ReadError>>;
+    fn session(
+        self: Arc<Self>,
+        id: Arc<str>,
+    ) -> BoxFuture<'static, Result<Option<SessionHead>, ReadError>>;
+    fn sessions(
+        self: Arc<Self>,
+        query: SessionQuery,
+    ) -> BoxFuture<'static, Result<Vec<SessionHead>, ReadError>>;
+    fn name_session(
+        self: Arc<Self>,
+        id: Arc<str>,
+        name: Option<Arc<str>>,
+        at: Timestamp,
+    ) -> BoxFuture<'static, Result<(), WriteError>>;
+    fn delete_run(self: Arc<Self>, run: RunId) -> BoxFuture<'static, Result<bool, WriteError>>;
+    fn delete_session(
+        self: Arc<Self>,
+        id: Arc<str>,
+    ) -> BoxFuture<'static, Result<bool, WriteError>>;
 }
 
 impl<S: Store> DynStore for S {
@@ -208,6 +324,47 @@ impl<S: Store> DynStore for S {
         limit: usize,
     ) -> BoxFuture<'static, Result<Vec<RunEvent>, ReadError>> {
         async move { Store::read(&*self, run, after, limit).await }.boxed()
+    }
+
+    fn runs(
+        self: Arc<Self>,
+        query: RunQuery,
+    ) -> BoxFuture<'static, Result<Vec<RunHead>, ReadError>> {
+        async move { Store::runs(&*self, query).await }.boxed()
+    }
+
+    fn session(
+        self: Arc<Self>,
+        id: Arc<str>,
+    ) -> BoxFuture<'static, Result<Option<SessionHead>, ReadError>> {
+        async move { Store::session(&*self, id).await }.boxed()
+    }
+
+    fn sessions(
+        self: Arc<Self>,
+        query: SessionQuery,
+    ) -> BoxFuture<'static, Result<Vec<SessionHead>, ReadError>> {
+        async move { Store::sessions(&*self, query).await }.boxed()
+    }
+
+    fn name_session(
+        self: Arc<Self>,
+        id: Arc<str>,
+        name: Option<Arc<str>>,
+        at: Timestamp,
+    ) -> BoxFuture<'static, Result<(), WriteError>> {
+        async move { Store::name_session(&*self, id, name, at).await }.boxed()
+    }
+
+    fn delete_run(self: Arc<Self>, run: RunId) -> BoxFuture<'static, Result<bool, WriteError>> {
+        async move { Store::delete_run(&*self, run).await }.boxed()
+    }
+
+    fn delete_session(
+        self: Arc<Self>,
+        id: Arc<str>,
+    ) -> BoxFuture<'static, Result<bool, WriteError>> {
+        async move { Store::delete_session(&*self, id).await }.boxed()
     }
 }
 

@@ -18,6 +18,56 @@ pub enum UsageSource {
     Estimate,
 }
 
+/// An amount of money, in millionths of whatever currency the prices are in. Plain integers, so that sums are exact.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Money(u64);
+
+impl Money {
+    /// So many millionths.
+    pub const fn from_millionths(millionths: u64) -> Money {
+        Money(millionths)
+    }
+
+    /// So many hundredths: cents, where the currency has them.
+    pub const fn from_cents(cents: u64) -> Money {
+        Money(cents.saturating_mul(10_000))
+    }
+
+    /// Millionths.
+    pub const fn as_millionths(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+/// What a model costs, for a million tokens of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prices {
+    /// For a million tokens that go to the model.
+    pub input: Money,
+    /// For a million tokens that come from it.
+    pub output: Money,
+}
+
+impl Prices {
+    /// What `usage` costs, rounded up.
+    pub fn cost(&self, usage: &Usage) -> Money {
+        let input = u128::from(self.input.0) * u128::from(usage.input_tokens);
+        let output = u128::from(self.output.0) * u128::from(usage.output_tokens);
+        let cost = (input + output).div_ceil(1_000_000);
+        Money(u64::try_from(cost).unwrap_or(u64::MAX))
+    }
+}
+
 /// Tokens used by a run, over all its requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
@@ -27,6 +77,13 @@ pub struct Usage {
     pub output_tokens: u64,
     /// Where the two numbers come from.
     pub source: UsageSource,
+}
+
+impl Usage {
+    /// All tokens, in and out.
+    pub const fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
 }
 
 impl fmt::Display for Usage {

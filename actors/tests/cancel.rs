@@ -20,7 +20,7 @@ async fn cut_in(state: Cut, model: Storyteller, text: &str) {
     let probe = model.probe();
     let run = runtime.start(&poet(model), "Sing.").await.unwrap();
     match state {
-        Cut::Pending => unreachable!("a slot is free"),
+        Cut::Pending | Cut::Tool | Cut::Paused => unreachable!("it has a slot, and no tools"),
         Cut::Starting => {}
         Cut::Connecting => probe.asked(1).await,
         Cut::FirstToken => {

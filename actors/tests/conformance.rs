@@ -3,11 +3,15 @@
 
 mod support;
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use quell_actors::{
-    EventKind, MemoryStore, RunEvent, RunId, RunStatus, Store,
-    store::{AppendError, BatchId, Events, Expected, ReadError, RunHead, conformance},
+    EventKind, MemoryStore, RunEvent, RunHead, RunId, RunQuery, RunStatus, SessionHead,
+    SessionQuery, Store, Timestamp,
+    store::{AppendError, BatchId, Events, Expected, ReadError, WriteError, conformance},
 };
 use support::{Fault, FaultyStore};
 
@@ -36,6 +40,8 @@ enum Flaw {
 struct Sloppy {
     flaw: Flaw,
     runs: Mutex<HashMap<RunId, Kept>>,
+    /// Answers what no flaw is about.
+    lists: MemoryStore,
 }
 
 struct Kept {
@@ -49,6 +55,7 @@ impl Sloppy {
         Sloppy {
             flaw,
             runs: Mutex::default(),
+            lists: MemoryStore::default(),
         }
     }
 }
@@ -139,6 +146,8 @@ impl Store for Sloppy {
                 .unwrap_or(RunStatus::Pending),
             last: kept.events.last().unwrap().seq,
             epoch: kept.epoch,
+            created_at: kept.events[0].at,
+            updated_at: kept.events.last().unwrap().at,
         }))
     }
 
@@ -160,6 +169,34 @@ impl Store for Sloppy {
             page.reverse();
         }
         Ok(page)
+    }
+    async fn runs(&self, query: RunQuery) -> Result<Vec<RunHead>, ReadError> {
+        self.lists.runs(query).await
+    }
+
+    async fn session(&self, id: Arc<str>) -> Result<Option<SessionHead>, ReadError> {
+        self.lists.session(id).await
+    }
+
+    async fn sessions(&self, query: SessionQuery) -> Result<Vec<SessionHead>, ReadError> {
+        self.lists.sessions(query).await
+    }
+
+    async fn name_session(
+        &self,
+        id: Arc<str>,
+        name: Option<Arc<str>>,
+        at: Timestamp,
+    ) -> Result<(), WriteError> {
+        self.lists.name_session(id, name, at).await
+    }
+
+    async fn delete_run(&self, run: RunId) -> Result<bool, WriteError> {
+        self.lists.delete_run(run).await
+    }
+
+    async fn delete_session(&self, id: Arc<str>) -> Result<bool, WriteError> {
+        self.lists.delete_session(id).await
     }
 }
 

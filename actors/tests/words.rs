@@ -4,10 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use quell_actors::{
-    CancelOutcome, CancelReason, CancelRequest, CancelRequested, Cut, ErrorReason, EventKind,
-    FinishReason, Message, ModelRequestCompleted, Partial, Receipt, Reply, RunError, RunEvent,
-    RunId, RunStatus, Started, StatusChange, Timestamp, ToolCall, ToolCallCompleted, ToolCallError,
-    Usage, UsageSource,
+    CancelOutcome, CancelReason, CancelRequest, CancelRequested, Continued, Cut, Decision,
+    ErrorReason, EventKind, FinishReason, Message, ModelRequestCompleted, Money, Partial, Paused,
+    Receipt, Reply, RunError, RunEvent, RunId, RunStatus, Started, StatusChange, Timestamp,
+    ToolCall, ToolCallCompleted, ToolCallError, ToolCallProcess, ToolCallProgress, ToolEnd,
+    ToolFault, ToolReceipt, Usage, UsageSource,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -26,6 +27,14 @@ fn usage() -> Usage {
     }
 }
 
+fn call() -> ToolCall {
+    ToolCall {
+        id: "call-1".into(),
+        name: "forecast".into(),
+        arguments: "{}".into(),
+    }
+}
+
 const USAGE: &str = r#"{"input_tokens":11,"output_tokens":7,"source":"provider"}"#;
 
 fn kind(kind: EventKind, json: &str) {
@@ -36,7 +45,14 @@ fn kind(kind: EventKind, json: &str) {
         kind,
     };
     let head = format!(r#"{{"run_id":"{ID}","seq":3,"at":1700000000123,"#);
-    check(&event, &(head + &json.replace("USAGE", USAGE) + "}"));
+    check(
+        &event,
+        &(head
+            + &json
+                .replace("USAGE", USAGE)
+                .replace("\"ID\"", &format!("\"{ID}\""))
+            + "}"),
+    );
 }
 
 #[test]
@@ -45,6 +61,7 @@ fn events_have_these_forms() {
         EventKind::Started(Arc::new(Started {
             agent: "poet".into(),
             session_id: Some("s-1".into()),
+            parent: None,
             input: vec![Message::user("Sing.")],
         })),
         r#""event":"started","agent":"poet","session_id":"s-1","input":[{"role":"user","text":"Sing."}]"#,
@@ -70,6 +87,7 @@ fn events_have_these_forms() {
             attempt: 1,
             finish: FinishReason::Stop,
             usage: usage(),
+            calls: vec![],
             fault: None,
             retry_in_ms: None,
         })),
@@ -81,17 +99,14 @@ fn events_have_these_forms() {
             attempt: 1,
             finish: FinishReason::Failed,
             usage: usage(),
+            calls: vec![Arc::new(call())],
             fault: Some("busy".into()),
             retry_in_ms: Some(500),
         })),
-        r#""event":"model_request_completed","turn":1,"attempt":1,"finish":"failed","usage":USAGE,"fault":"busy","retry_in_ms":500"#,
+        r#""event":"model_request_completed","turn":1,"attempt":1,"finish":"failed","usage":USAGE,"calls":[{"id":"call-1","name":"forecast","arguments":"{}"}],"fault":"busy","retry_in_ms":500"#,
     );
     kind(
-        EventKind::ToolCallStarted(Arc::new(ToolCall {
-            id: "call-1".into(),
-            name: "forecast".into(),
-            arguments: "{}".into(),
-        })),
+        EventKind::ToolCallStarted(Arc::new(call())),
         r#""event":"tool_call_started","id":"call-1","name":"forecast","arguments":"{}""#,
     );
     kind(
@@ -104,9 +119,10 @@ fn events_have_these_forms() {
     kind(
         EventKind::ToolCallError(Arc::new(ToolCallError {
             id: "call-1".into(),
+            kind: ToolFault::Failed,
             error: "no such city".into(),
         })),
-        r#""event":"tool_call_error","id":"call-1","error":"no such city""#,
+        r#""event":"tool_call_error","id":"call-1","kind":"failed","error":"no such city""#,
     );
     kind(
         EventKind::CancelRequested {
@@ -118,14 +134,43 @@ fn events_have_these_forms() {
         r#""event":"cancel_requested","cancel":{"reason":"requested","by":"ann"}"#,
     );
     kind(
-        EventKind::Paused {
-            reason: "approve".into(),
-        },
-        r#""event":"paused","reason":"approve""#,
+        EventKind::Paused(Arc::new(Paused {
+            calls: vec![Arc::new(call())],
+            expires_at: Some(Timestamp::from_millis(7)),
+        })),
+        r#""event":"paused","calls":[{"id":"call-1","name":"forecast","arguments":"{}"}],"expires_at":7"#,
     );
     kind(
-        EventKind::Continued { by: None },
-        r#""event":"continued","by":null"#,
+        EventKind::Continued(Arc::new(Continued {
+            by: Some("ann".into()),
+            decisions: vec![
+                ("call-1".into(), Decision::Approve),
+                ("call-2".into(), Decision::Reject("no".into())),
+            ],
+        })),
+        r#""event":"continued","by":"ann","decisions":[["call-1","approve"],["call-2",{"reject":"no"}]]"#,
+    );
+    kind(
+        EventKind::ToolCallProgress(Arc::new(ToolCallProgress {
+            id: "call-1".into(),
+            text: "half".into(),
+        })),
+        r#""event":"tool_call_progress","id":"call-1","text":"half""#,
+    );
+    kind(
+        EventKind::ToolCallProcess(Arc::new(ToolCallProcess {
+            id: "call-1".into(),
+            group: 4,
+            started: 5,
+            boot: "b".into(),
+        })),
+        r#""event":"tool_call_process","id":"call-1","group":4,"started":5,"boot":"b""#,
+    );
+    kind(
+        EventKind::Steered {
+            message: Arc::new(Message::user("rather in verse")),
+        },
+        r#""event":"steered","message":{"role":"user","text":"rather in verse"}"#,
     );
 }
 
@@ -155,11 +200,18 @@ fn endings_have_these_forms() {
                     cut: Cut::FirstToken,
                     took: Duration::from_micros(1500),
                     usage: usage(),
+                    cost: Some(Money::from_cents(2)),
+                    tools: vec![ToolReceipt {
+                        id: "call-1".into(),
+                        name: "forecast".into(),
+                        end: ToolEnd::Stopped,
+                    }],
+                    children: vec![ID.parse().unwrap()],
                     fault: None,
                 },
             }),
         },
-        r#""event":"cancelled","partial":{"text":"the","reasoning":"hm","receipt":{"requested_at":5,"seq":2,"reason":"deadline","by":null,"cut":"first_token","took_us":1500,"usage":USAGE,"fault":null}}"#,
+        r#""event":"cancelled","partial":{"text":"the","reasoning":"hm","receipt":{"requested_at":5,"seq":2,"reason":"deadline","by":null,"cut":"first_token","took_us":1500,"usage":USAGE,"cost":20000,"tools":[{"id":"call-1","name":"forecast","end":"stopped"}],"children":["ID"],"fault":null}}"#,
     );
     kind(
         EventKind::Error {
@@ -184,6 +236,8 @@ fn a_cancel_has_these_forms() {
         (CancelReason::FirstToken, r#""first_token""#.to_owned()),
         (CancelReason::Silence, r#""silence""#.to_owned()),
         (CancelReason::Budget, r#""budget""#.to_owned()),
+        (CancelReason::SessionBusy, r#""session_busy""#.to_owned()),
+        (CancelReason::PauseExpired, r#""pause_expired""#.to_owned()),
         (CancelReason::Disconnected, r#""disconnected""#.to_owned()),
         (CancelReason::Superseded, r#""superseded""#.to_owned()),
         (
@@ -236,6 +290,8 @@ fn a_cancel_has_these_forms() {
         (Cut::Streaming, r#""streaming""#),
         (Cut::Silent, r#""silent""#),
         (Cut::Retrying, r#""retrying""#),
+        (Cut::Tool, r#""tool""#),
+        (Cut::Paused, r#""paused""#),
     ] {
         check(&cut, json);
     }
@@ -270,6 +326,7 @@ fn the_other_words_have_these_forms() {
         (ErrorReason::Model, r#""model""#),
         (ErrorReason::Truncated, r#""truncated""#),
         (ErrorReason::UnexpectedToolCall, r#""unexpected_tool_call""#),
+        (ErrorReason::History, r#""history""#),
         (ErrorReason::Panicked, r#""panicked""#),
         (ErrorReason::Killed, r#""killed""#),
         (ErrorReason::Interrupted, r#""interrupted""#),
@@ -280,6 +337,20 @@ fn the_other_words_have_these_forms() {
     check(
         &Message::assistant("b"),
         r#"{"role":"assistant","text":"b"}"#,
+    );
+    check(
+        &Message::Assistant {
+            text: "".into(),
+            calls: vec![Arc::new(call())],
+        },
+        r#"{"role":"assistant","text":"","calls":[{"id":"call-1","name":"forecast","arguments":"{}"}]}"#,
+    );
+    check(
+        &Message::Tool {
+            call_id: "call-1".into(),
+            text: "rain".into(),
+        },
+        r#"{"role":"tool","call_id":"call-1","text":"rain"}"#,
     );
     check(
         &StatusChange {

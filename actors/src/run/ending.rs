@@ -52,6 +52,7 @@ pub(super) fn compose(
                 attempt,
                 finish: finish.clone(),
                 usage: inner.tally.close(),
+                calls: Vec::new(),
                 fault: None,
                 retry_in_ms: None,
             };
@@ -118,6 +119,9 @@ fn receipt(inner: &Inner, now: Instant, fault: Option<String>) -> Receipt {
         cut: cancel.cut,
         took: now.saturating_duration_since(cancel.since),
         usage: inner.tally.total(),
+        cost: None,
+        tools: Vec::new(),
+        children: Vec::new(),
         fault,
     }
 }

@@ -46,6 +46,7 @@ impl Batch {
             expected: Expected {
                 epoch: EPOCH,
                 last: stored,
+                acquire: false,
             },
             // The position it ends at names an append among those of one log, and the nonce names the log.
             id: BatchId((u128::from(log.nonce) << 64) | u128::from(decided)),

@@ -196,6 +196,7 @@ impl RunLog {
             attempt,
             finish: FinishReason::Failed,
             usage,
+            calls: Vec::new(),
             fault: Some(fault),
             retry_in_ms: Some(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
         };

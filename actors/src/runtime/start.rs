@@ -108,6 +108,7 @@ pub(super) async fn start(
     let started = Started {
         agent: agent.shared_name(),
         session_id: run.session_id,
+        parent: None,
         input,
     };
     let Accepted {

@@ -92,6 +92,7 @@ impl<'a, S: Store> Trial<'a, S> {
         let started = Started {
             agent: "conformance".into(),
             session_id: Some("a session".into()),
+            parent: None,
             input: vec![Message::user("Go.")],
         };
         self.event(1, EventKind::Started(Arc::new(started)))
@@ -131,7 +132,11 @@ impl<'a, S: Store> Trial<'a, S> {
         events: Vec<RunEvent>,
     ) -> Answer {
         let events = Events::from_list(events).expect("a trial's events are a stretch of one run");
-        let expected = Expected { epoch, last };
+        let expected = Expected {
+            epoch,
+            last,
+            acquire: false,
+        };
         let mut answer = Err(AppendError::Unknown("not tried".into()));
         for _ in 0..TRIES {
             let append = self

@@ -249,7 +249,7 @@ mod tests {
             run_id,
             seq,
             at: Timestamp::from_millis(0),
-            kind: EventKind::Paused { reason: "".into() },
+            kind: EventKind::Content { text: "".into() },
         };
         assert!(Events::from_list(vec![]).is_none());
         assert!(Events::from_list(vec![event(run_id, 1), event(run_id, 3)]).is_none());

@@ -25,10 +25,10 @@ use std::{
 
 use futures::Stream;
 use quell_actors::{
-    Agent, MemoryStore, Model, ModelChunk, ModelError, ModelRequest, RunEvent, RunId, Runtime,
-    RuntimeConfig, Store,
+    Agent, MemoryStore, Model, ModelChunk, ModelError, ModelRequest, RunEvent, RunHead, RunId,
+    RunQuery, Runtime, RuntimeConfig, SessionHead, SessionQuery, Store, Timestamp,
     sim::{Gate, Storyteller},
-    store::{AppendError, BatchId, Events, Expected, ReadError, RunHead},
+    store::{AppendError, BatchId, Events, Expected, ReadError, WriteError},
 };
 use tokio::runtime::Builder;
 
@@ -169,6 +169,35 @@ impl Store for OddStore {
 
     async fn read(&self, run: RunId, after: u64, limit: usize) -> Result<Vec<RunEvent>, ReadError> {
         self.0.memory.read(run, after, limit).await
+    }
+
+    async fn runs(&self, query: RunQuery) -> Result<Vec<RunHead>, ReadError> {
+        self.0.memory.runs(query).await
+    }
+
+    async fn session(&self, id: Arc<str>) -> Result<Option<SessionHead>, ReadError> {
+        self.0.memory.session(id).await
+    }
+
+    async fn sessions(&self, query: SessionQuery) -> Result<Vec<SessionHead>, ReadError> {
+        self.0.memory.sessions(query).await
+    }
+
+    async fn name_session(
+        &self,
+        id: Arc<str>,
+        name: Option<Arc<str>>,
+        at: Timestamp,
+    ) -> Result<(), WriteError> {
+        self.0.memory.name_session(id, name, at).await
+    }
+
+    async fn delete_run(&self, run: RunId) -> Result<bool, WriteError> {
+        self.0.memory.delete_run(run).await
+    }
+
+    async fn delete_session(&self, id: Arc<str>) -> Result<bool, WriteError> {
+        self.0.memory.delete_session(id).await
     }
 }
 

@@ -64,7 +64,7 @@ fn a_list_of_events_may_have_any_position() {
         run_id,
         seq,
         at: Timestamp::from_millis(0),
-        kind: EventKind::Paused { reason: "".into() },
+        kind: EventKind::Content { text: "".into() },
     };
     assert!(Events::from_list(vec![event(0)]).is_none());
     assert!(Events::from_list(vec![event(0), event(1)]).is_none());

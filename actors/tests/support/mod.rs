@@ -19,9 +19,9 @@ use std::{
 
 use quell_actors::{
     Agent, AgentBuilder, EventKind, MemoryStore, Outcome, Partial, RetryPolicy, Run, RunEvent,
-    RunId, RunStatus, Runtime, Store,
+    RunHead, RunId, RunQuery, RunStatus, Runtime, SessionHead, SessionQuery, Store, Timestamp,
     sim::Storyteller,
-    store::{AppendError, BatchId, Events, Expected, ReadError, RunHead},
+    store::{AppendError, BatchId, Events, Expected, ReadError, WriteError},
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::sync::Semaphore;
@@ -259,6 +259,35 @@ impl Store for FaultyStore {
 
     async fn read(&self, run: RunId, after: u64, limit: usize) -> Result<Vec<RunEvent>, ReadError> {
         self.0.memory.read(run, after, limit).await
+    }
+
+    async fn runs(&self, query: RunQuery) -> Result<Vec<RunHead>, ReadError> {
+        self.0.memory.runs(query).await
+    }
+
+    async fn session(&self, id: Arc<str>) -> Result<Option<SessionHead>, ReadError> {
+        self.0.memory.session(id).await
+    }
+
+    async fn sessions(&self, query: SessionQuery) -> Result<Vec<SessionHead>, ReadError> {
+        self.0.memory.sessions(query).await
+    }
+
+    async fn name_session(
+        &self,
+        id: Arc<str>,
+        name: Option<Arc<str>>,
+        at: Timestamp,
+    ) -> Result<(), WriteError> {
+        self.0.memory.name_session(id, name, at).await
+    }
+
+    async fn delete_run(&self, run: RunId) -> Result<bool, WriteError> {
+        self.0.memory.delete_run(run).await
+    }
+
+    async fn delete_session(&self, id: Arc<str>) -> Result<bool, WriteError> {
+        self.0.memory.delete_session(id).await
     }
 }
 

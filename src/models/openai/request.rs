@@ -43,7 +43,10 @@ fn message(message: &Message) -> Value {
     match message {
         Message::System { text } => json!({"role": "system", "content": &**text}),
         Message::User { text } => json!({"role": "user", "content": &**text}),
-        Message::Assistant { text } => json!({"role": "assistant", "content": &**text}),
+        Message::Assistant { text, .. } => json!({"role": "assistant", "content": &**text}),
+        Message::Tool { call_id, text } => {
+            json!({"role": "tool", "tool_call_id": &**call_id, "content": &**text})
+        }
     }
 }
 

@@ -1,0 +1,241 @@
+//! Tools as an agent holds them.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use futures::{FutureExt, future::BoxFuture};
+use schemars::{SchemaGenerator, generate::SchemaSettings};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{OnCancel, Tool, ToolContext, ToolError, ToolSettings};
+use crate::event::ToolFault;
+
+/// What a model is told of a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ToolSpec {
+    /// The name by which it is called.
+    pub name: Arc<str>,
+    /// What it does.
+    pub about: Arc<str>,
+    /// What it takes, as a JSON Schema of an object.
+    pub parameters: Value,
+}
+
+impl ToolSpec {
+    pub(super) fn new(name: &str, about: &str, parameters: Value) -> ToolSpec {
+        ToolSpec {
+            name: name.into(),
+            about: about.into(),
+            parameters,
+        }
+    }
+}
+
+/// A tool of any kind, as an agent holds it. A [`Tool`] becomes one by itself; the methods here change how its calls are
+/// treated.
+#[derive(Clone)]
+pub struct AnyTool {
+    spec: Arc<ToolSpec>,
+    settings: ToolSettings,
+    work: Arc<dyn DynTool>,
+}
+
+/// Why a call has no output: what kind of failure, and what the model is told.
+pub(crate) type CallFault = (ToolFault, Arc<str>);
+
+/// What a call answers: its output as text, or why it has none.
+pub(crate) type Called = BoxFuture<'static, Result<Arc<str>, CallFault>>;
+
+/// The object-safe twin of [`Tool`].
+pub(super) trait DynTool: Send + Sync {
+    fn call(self: Arc<Self>, arguments: &str, context: ToolContext) -> Called;
+
+    /// Whether dropping a call does not end it, since it has a thread of its own.
+    fn is_blocking(&self) -> bool {
+        false
+    }
+}
+
+impl AnyTool {
+    /// A tool with this name and this description.
+    pub fn new<T: Tool>(tool: T) -> AnyTool {
+        let settings = tool.settings();
+        let spec = ToolSpec::new(T::NAME, T::ABOUT, schema_of::<T::Input>());
+        AnyTool::from_parts(spec, settings, Typed(tool))
+    }
+
+    pub(super) fn from_parts(
+        spec: ToolSpec,
+        settings: ToolSettings,
+        work: impl DynTool + 'static,
+    ) -> AnyTool {
+        AnyTool {
+            spec: Arc::new(spec),
+            settings,
+            work: Arc::new(work),
+        }
+    }
+
+    /// The name by which the model calls it.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// What the model is told of it.
+    pub fn spec(&self) -> &Arc<ToolSpec> {
+        &self.spec
+    }
+
+    /// How its calls are treated.
+    pub fn settings(&self) -> &ToolSettings {
+        &self.settings
+    }
+
+    /// Sets [`ToolSettings::on_cancel`].
+    pub fn on_cancel(mut self, on_cancel: OnCancel) -> AnyTool {
+        self.settings.on_cancel = on_cancel;
+        self
+    }
+
+    /// Sets [`ToolSettings::timeout`].
+    pub fn timeout(mut self, timeout: Duration) -> AnyTool {
+        self.settings.timeout = Some(timeout);
+        self
+    }
+
+    /// Has a person approve each call ([`ToolSettings::confirm`]).
+    pub fn confirm(mut self) -> AnyTool {
+        self.settings.confirm = true;
+        self
+    }
+
+    /// Says that a call may be made again ([`ToolSettings::repeatable`]).
+    pub fn repeatable(mut self) -> AnyTool {
+        self.settings.repeatable = true;
+        self
+    }
+
+    /// Sets all settings.
+    pub fn with(mut self, settings: ToolSettings) -> AnyTool {
+        self.settings = settings;
+        self
+    }
+
+    /// Calls it outside any run, as a test does: the result is what the model would be told.
+    ///
+    /// # Errors
+    ///
+    /// What kind of failure, and what the model would be told.
+    pub async fn call(
+        &self,
+        arguments: &str,
+        context: ToolContext,
+    ) -> Result<Arc<str>, (ToolFault, Arc<str>)> {
+        self.begin(arguments, context).await
+    }
+
+    /// A call. Nothing happens before the future is polled.
+    pub(crate) fn begin(&self, arguments: &str, context: ToolContext) -> Called {
+        let most = self.settings.max_output_bytes;
+        let called = self.work.clone().call(arguments, context);
+        async move {
+            let output = called.await?;
+            if output.len() > most {
+                let bytes = output.len();
+                let told = format!("the output has {bytes} bytes, and at most {most} are allowed");
+                return Err((ToolFault::Failed, told.into()));
+            }
+            Ok(output)
+        }
+        .boxed()
+    }
+
+    /// Whether dropping a call does not end it.
+    pub(crate) fn is_blocking(&self) -> bool {
+        self.work.is_blocking()
+    }
+}
+
+impl<T: Tool> From<T> for AnyTool {
+    fn from(tool: T) -> AnyTool {
+        AnyTool::new(tool)
+    }
+}
+
+impl fmt::Debug for AnyTool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnyTool")
+            .field("name", &self.spec.name)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A tool with types.
+struct Typed<T>(T);
+
+impl<T: Tool> DynTool for Typed<T> {
+    fn call(self: Arc<Self>, arguments: &str, context: ToolContext) -> Called {
+        let input = parse::<T::Input>(arguments);
+        async move { told(self.0.call(input?, context).await) }.boxed()
+    }
+}
+
+/// The JSON Schema of a type, as models want it: whole, without references to definitions elsewhere.
+pub(super) fn schema_of<T: schemars::JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let mut schema = SchemaGenerator::new(settings)
+        .into_root_schema_for::<T>()
+        .to_value();
+    if let Some(object) = schema.as_object_mut() {
+        // The name of a Rust type says nothing to a model.
+        object.remove("title");
+        // Providers want an object, also for a tool that takes nothing.
+        if object.get("type") != Some(&Value::from("object")) && !object.contains_key("anyOf") {
+            object.insert("type".into(), "object".into());
+        }
+        object
+            .entry("properties")
+            .or_insert_with(|| Value::Object(serde_json::Map::new()));
+    }
+    schema
+}
+
+/// The arguments of a call as a type. None at all are an empty object, which some models mean by that.
+pub(super) fn parse<T: serde::de::DeserializeOwned>(arguments: &str) -> Result<T, CallFault> {
+    let text = if arguments.trim().is_empty() {
+        "{}"
+    } else {
+        arguments
+    };
+    serde_json::from_str(text)
+        .or_else(|error| {
+            // A tool that takes nothing takes an empty object.
+            if text.trim() == "{}"
+                && let Ok(nothing) = serde_json::from_str("null")
+            {
+                return Ok(nothing);
+            }
+            Err(error)
+        })
+        .map_err(|error| {
+            let told = format!("the arguments are not valid: {error}");
+            (ToolFault::InvalidArguments, told.into())
+        })
+}
+
+/// What the model is told of a result.
+pub(super) fn told<T: Serialize>(result: Result<T, ToolError>) -> Result<Arc<str>, CallFault> {
+    let failed = |message: &str| (ToolFault::Failed, Arc::from(message));
+    let output = result.map_err(|error| failed(error.message()))?;
+    let value = serde_json::to_value(output)
+        .map_err(|error| failed(&format!("the output cannot be written as JSON: {error}")))?;
+    Ok(match value {
+        Value::String(text) => text.into(),
+        other => other.to_string().into(),
+    })
+}

@@ -1,0 +1,112 @@
+//! Tools made of closures.
+
+use std::{future::Future, marker::PhantomData, sync::Arc};
+
+use futures::FutureExt;
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{
+    AnyTool, ToolContext, ToolError, ToolSettings, ToolSpec,
+    any::{Called, DynTool, parse, schema_of, told},
+};
+use crate::event::ToolFault;
+
+/// A tool made of an asynchronous closure.
+pub fn from_fn<I, O, F, Fut>(name: &str, about: &str, call: F) -> AnyTool
+where
+    I: DeserializeOwned + JsonSchema + Send + 'static,
+    O: Serialize + Send + 'static,
+    F: Fn(I, ToolContext) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<O, ToolError>> + Send + 'static,
+{
+    let spec = ToolSpec::new(name, about, schema_of::<I>());
+    let work = Async {
+        call,
+        input: PhantomData::<fn(I)>,
+    };
+    AnyTool::from_parts(spec, ToolSettings::default(), work)
+}
+
+/// A tool whose arguments have this JSON Schema, which is not checked here: for tools that are known at run time only.
+pub fn from_schema<O, F, Fut>(name: &str, about: &str, parameters: Value, call: F) -> AnyTool
+where
+    O: Serialize + Send + 'static,
+    F: Fn(Value, ToolContext) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<O, ToolError>> + Send + 'static,
+{
+    let spec = ToolSpec::new(name, about, parameters);
+    let work = Async {
+        call,
+        input: PhantomData::<fn(Value)>,
+    };
+    AnyTool::from_parts(spec, ToolSettings::default(), work)
+}
+
+/// A tool made of a closure that blocks its thread. It gets a thread of its own, which nothing can end: a call that is cut
+/// is told, by [`ToolContext::is_cancelled`], and abandoned; what it returns after that is not heard.
+pub fn blocking_fn<I, O, F>(name: &str, about: &str, call: F) -> AnyTool
+where
+    I: DeserializeOwned + JsonSchema + Send + 'static,
+    O: Serialize + Send + 'static,
+    F: Fn(I, ToolContext) -> Result<O, ToolError> + Send + Sync + 'static,
+{
+    let spec = ToolSpec::new(name, about, schema_of::<I>());
+    let work = Blocking {
+        call: Arc::new(call),
+        input: PhantomData::<fn(I)>,
+    };
+    AnyTool::from_parts(spec, ToolSettings::default(), work)
+}
+
+struct Async<F, I> {
+    call: F,
+    input: PhantomData<fn(I)>,
+}
+
+impl<I, O, F, Fut> DynTool for Async<F, I>
+where
+    I: DeserializeOwned + Send + 'static,
+    O: Serialize + Send + 'static,
+    F: Fn(I, ToolContext) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<O, ToolError>> + Send + 'static,
+{
+    fn call(self: Arc<Self>, arguments: &str, context: ToolContext) -> Called {
+        let input = parse::<I>(arguments);
+        async move { told((self.call)(input?, context).await) }.boxed()
+    }
+}
+
+struct Blocking<F, I> {
+    call: Arc<F>,
+    input: PhantomData<fn(I)>,
+}
+
+impl<I, O, F> DynTool for Blocking<F, I>
+where
+    I: DeserializeOwned + Send + 'static,
+    O: Serialize + Send + 'static,
+    F: Fn(I, ToolContext) -> Result<O, ToolError> + Send + Sync + 'static,
+{
+    fn call(self: Arc<Self>, arguments: &str, context: ToolContext) -> Called {
+        let input = parse::<I>(arguments);
+        let call = self.call.clone();
+        async move {
+            let input = input?;
+            let thread = tokio::task::spawn_blocking(move || told(call(input, context)));
+            thread.await.unwrap_or_else(|error| {
+                let (kind, what) = match error.is_panic() {
+                    true => (ToolFault::Panicked, "the tool panicked"),
+                    false => (ToolFault::NotFinished, "the tool was not begun"),
+                };
+                Err((kind, what.into()))
+            })
+        }
+        .boxed()
+    }
+
+    fn is_blocking(&self) -> bool {
+        true
+    }
+}
