@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::id::RunId;
+use crate::{id::RunId, status::RunStatus};
 
 /// An agent that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +61,18 @@ pub enum StartError {
     /// The runtime is shutting down, or its supervisor is gone.
     #[error("the runtime is shutting down")]
     ShuttingDown,
+    /// A run of the session has not ended, and the start was to be rejected then.
+    #[error("session {0:?} is busy: a run of it has not ended")]
+    SessionBusy(Arc<str>),
+    /// As many runs as may wait for one session do.
+    #[error("too many runs wait for session {0:?}; try again later")]
+    SessionQueueFull(Arc<str>),
+    /// The session is being deleted.
+    #[error("session {0:?} is being deleted")]
+    SessionDeleted(Arc<str>),
+    /// The run that was to be the parent has ended, or is being cancelled.
+    #[error("run {0} has ended, or is about to, and starts no other")]
+    ParentEnded(RunId),
     /// The supervisor that the run should be linked to has stopped.
     #[error("the supervisor to link the run to has stopped")]
     SupervisorGone,
@@ -71,6 +83,77 @@ pub enum StartError {
         /// What the store said.
         message: Arc<str>,
         /// Whether the store may hold a trace of the run.
+        unknown: bool,
+    },
+}
+
+/// Why a paused run did not go on. It is as it was, but for what [`Store`](ContinueError::Store) says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContinueError {
+    /// No run of this id is known.
+    #[error("no such run is known")]
+    NotFound,
+    /// The run does not wait for a decision: somebody was quicker, or it never was paused.
+    #[error("the run is not paused, but {status}")]
+    NotPaused {
+        /// Where it stands.
+        status: RunStatus,
+    },
+    /// Nothing was decided of a call that waits.
+    #[error("nothing was decided of call {0:?}")]
+    Undecided(Arc<str>),
+    /// Something was decided of a call that does not wait.
+    #[error("call {0:?} does not wait for a decision")]
+    UnknownCall(Arc<str>),
+    /// Nobody has made the run's agent known to this runtime: see `Runtime::add_agent`.
+    #[error("the agent {0:?} is not known here")]
+    UnknownAgent(Arc<str>),
+    /// There is no place for the run now.
+    #[error(transparent)]
+    NoPlace(#[from] StartError),
+    /// What is stored of the run could not be read.
+    #[error(transparent)]
+    Read(EventsError),
+    /// The store did not take it that the run goes on. Where the run stands now is for the store, or for recovery, to say.
+    #[error("the store did not accept that the run goes on: {message}")]
+    Store {
+        /// What the store said.
+        message: Arc<str>,
+    },
+}
+
+/// Why a session or a run was not changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The id is none.
+    #[error("a session id has 1 to 256 bytes and no control character; this one has {bytes} bytes")]
+    InvalidId {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// The name is empty or too long.
+    #[error("the name of a session has 1 to 256 bytes; this one has {bytes}")]
+    InvalidName {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// The run is at work, or waits to be.
+    #[error("the run has not ended: it is {status}")]
+    NotEnded {
+        /// Where it stands.
+        status: RunStatus,
+    },
+    /// Somebody else is deleting the session.
+    #[error("the session is being deleted already")]
+    BeingDeleted,
+    /// The store did not do it, or, when `unknown` is set, may have done it.
+    #[error("the store did not do it: {message}")]
+    Store {
+        /// What the store said.
+        message: Arc<str>,
+        /// Whether it may be done all the same.
         unknown: bool,
     },
 }

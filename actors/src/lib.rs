@@ -76,7 +76,7 @@ mod runtime;
 
 pub use agent::{Agent, AgentBuilder, Interrupted, Limits, OnCrash, RetryPolicy};
 pub use cancel::{CancelOutcome, CancelReason, CancelRequest, Cut, Receipt, ToolEnd, ToolReceipt};
-pub use error::{AgentError, EventsError, StartError};
+pub use error::{AgentError, ContinueError, EventsError, SessionError, StartError};
 pub use event::{
     CancelRequested, Continued, Decision, EventKind, ModelRequestCompleted, Paused, RunEvent,
     Started, StatusChange, ToolCallCompleted, ToolCallError, ToolCallProcess, ToolCallProgress,
@@ -90,8 +90,11 @@ pub use model::{
 pub use outcome::{ErrorReason, FinishReason, Outcome, Partial, Reply, RunError};
 /// The release of ractor that this crate speaks.
 pub use ractor;
-pub use run::{CancelOnDrop, Delivery, EventStream, Run};
-pub use runtime::{NewRun, RunInfo, Runtime, RuntimeConfig, Shutdown, ShutdownReport, Which};
+pub use run::{CancelOnDrop, Delivery, EventStream, Run, SteerOutcome};
+pub use runtime::{
+    Decisions, NewRun, Recover, Recovered, RunInfo, Runtime, RuntimeConfig, Shutdown,
+    ShutdownReport, WhenBusy, Which,
+};
 pub use status::RunStatus;
 pub use store::{MemoryStore, RunHead, RunQuery, SessionHead, SessionQuery, Store};
 pub use tool::{AnyTool, OnCancel, Tool, ToolContext, ToolError, ToolSettings, ToolSpec};

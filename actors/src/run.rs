@@ -1,6 +1,7 @@
 //! One run, as whoever started it holds it.
 
 pub(crate) mod actor;
+pub(crate) mod calls;
 mod drive;
 pub(crate) mod ending;
 mod events;
@@ -8,9 +9,13 @@ mod flush;
 mod guard;
 mod judge;
 pub(crate) mod log;
+mod open;
 mod poke;
+mod restore;
+mod steer;
 mod subscribe;
 mod tally;
+mod tools;
 pub(crate) mod waiters;
 mod work;
 
@@ -27,9 +32,11 @@ use futures::FutureExt;
 use ractor::{ActorRef, Message};
 use tokio::time::timeout;
 
-pub(crate) use self::subscribe::feed;
-pub use self::{events::EventStream, guard::CancelOnDrop, subscribe::Delivery};
+pub use self::{
+    events::EventStream, guard::CancelOnDrop, steer::SteerOutcome, subscribe::Delivery,
+};
 use self::{judge::Decision, log::RunLog, waiters::WaiterKey};
+pub(crate) use self::{subscribe::feed, work::Recall};
 use crate::{
     cancel::{CancelOutcome, CancelRequest},
     error::EventsError,
@@ -163,6 +170,15 @@ impl fmt::Debug for Run {
             .field("status", &self.status())
             .finish()
     }
+}
+
+/// The text of a panic.
+fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a text")
 }
 
 /// Whether position `seq` is stored in time.

@@ -1,11 +1,18 @@
 //! Starting runs, finding them, and ending them all.
 
 mod cancel;
+mod continues;
+mod lanes;
 mod launch;
+mod parked;
+mod recall;
+mod recover;
 mod registry;
+mod sessions;
 mod shutdown;
 mod start;
 mod supervisor;
+mod timer;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -14,12 +21,15 @@ use ractor::{ActorCell, ActorRef, Message};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
-use self::registry::Registry;
 pub use self::{
     cancel::Which,
+    continues::Decisions,
+    lanes::WhenBusy,
+    recover::{Recover, Recovered},
     shutdown::{Shutdown, ShutdownReport},
     start::NewRun,
 };
+use self::{parked::Found, registry::Registry};
 use crate::{
     agent::Agent,
     error::{EventsError, StartError},
@@ -56,8 +66,12 @@ impl Drop for Owner {
 pub struct RuntimeConfig {
     /// How many runs may be live at a time. Default: 10,000.
     pub max_live_runs: usize,
-    /// How many more may wait for a slot. Default: 10,000.
+    /// How many more may wait, for a slot or for their sessions. Default: 10,000.
     pub max_queued_runs: usize,
+    /// How many runs may wait for one session. Default: 100.
+    pub max_waiting_in_session: usize,
+    /// How long a run waits for its session before it is cancelled with the reason `SessionBusy`. Default: 10 minutes.
+    pub session_wait: Option<Duration>,
     /// How many cancels of unknown runs are remembered; the oldest is forgotten first. Default: 10,000.
     pub max_remembered_cancels: usize,
     /// How long such a cancel is remembered. Default: 10 minutes.
@@ -71,6 +85,8 @@ impl Default for RuntimeConfig {
         RuntimeConfig {
             max_live_runs: 10_000,
             max_queued_runs: 10_000,
+            max_waiting_in_session: 100,
+            session_wait: Some(Duration::from_secs(10 * 60)),
             max_remembered_cancels: 10_000,
             remember_cancels_for: Duration::from_secs(10 * 60),
             store_patience: Duration::from_secs(10),
@@ -179,31 +195,25 @@ impl Runtime {
         start::start(self.registry(), agent, run.into(), Some(supervisor)).await
     }
 
-    /// The run of this id: one that is live, or one that has ended and is still kept.
+    /// The run of this id: one that is at work or waits, one that is paused, or one that has ended and is still kept.
     ///
     /// # Errors
     ///
     /// [`EventsError::Read`] when the store could not be read.
     pub async fn get(&self, id: RunId) -> Result<Option<Run>, EventsError> {
-        if let Some(log) = self.registry().find(id) {
-            return Ok(Some(Run::new(log)));
-        }
         let registry = self.registry();
-        let head = registry.head(id).await?;
-        // It may have started while the store was asked.
-        if let Some(log) = registry.find(id) {
-            return Ok(Some(Run::new(log)));
-        }
-        Ok(head.map(|head| {
-            Run::new(RunLog::stored_only(
-                &head,
-                registry.house.clone(),
-                registry.clone(),
-            ))
-        }))
+        Ok(match registry.find_or_restore(id).await? {
+            Found::Log(log) => Some(Run::new(log)),
+            Found::Stored(head) => {
+                let (house, keeper) = (registry.house.clone(), registry.clone());
+                Some(Run::new(RunLog::stored_only(&head, house, keeper)))
+            }
+            Found::Nothing => None,
+        })
     }
 
-    /// All runs that have not ended, in no order.
+    /// All runs that are at work or wait for a slot or their session, in no order. Paused runs are not among them: ask
+    /// [`runs`](Runtime::runs) for [`RunQuery::unfinished`](crate::RunQuery::unfinished).
     pub fn list(&self) -> Vec<RunInfo> {
         self.registry()
             .all()
@@ -214,7 +224,7 @@ impl Runtime {
                 session_id: log.session_id.clone(),
                 status: log.status(),
             })
-            .filter(|info| !info.status.is_ended())
+            .filter(|info| !info.status.is_ended() && info.status != RunStatus::Paused)
             .collect()
     }
 

@@ -25,7 +25,6 @@ use std::{fmt, future::Future, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-#[expect(unused_imports, reason = "runs call tools in the next change")]
 pub(crate) use self::{any::CallFault, context::Caller};
 pub use self::{
     any::{AnyTool, ToolSpec},

@@ -29,13 +29,13 @@ use super::{
     drive::{Burst, Driver},
     ending::Ending,
     log::RunLog,
-    work::Work,
+    words_of,
+    work::Recall,
 };
 use crate::{
     agent::Agent,
     cancel::{CancelReason, CancelRequest},
     lock::locked,
-    message::Message,
     outcome::ErrorReason,
 };
 
@@ -44,14 +44,19 @@ use crate::{
 pub(crate) struct Guard {
     log: Arc<RunLog>,
     work: Mutex<Option<Box<Driver>>>,
+    /// The run is paused, and nobody's: it may be somebody else's by the time this is dropped.
+    left: AtomicBool,
 }
 
 impl Guard {
-    pub(crate) fn new(log: Arc<RunLog>, agent: Agent, messages: Arc<[Message]>) -> Guard {
-        let driver = Driver::new(log.clone(), Work::new(agent, messages));
+    /// For the run of `log`, which goes on after turn number `turn`. With `recall` it begins by reading what was said
+    /// before in its session.
+    pub(crate) fn new(log: Arc<RunLog>, agent: Agent, turn: u32, recall: Option<Recall>) -> Guard {
+        let driver = Driver::new(log.clone(), agent, turn, recall);
         Guard {
             log,
             work: Mutex::new(Some(Box::new(driver))),
+            left: AtomicBool::new(false),
         }
     }
 
@@ -71,6 +76,9 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let dropped = quietly_drop(self.take());
+        if *self.left.get_mut() {
+            return;
+        }
         self.log.poke.forget();
         let reason = if std::thread::panicking() || dropped.is_err() {
             ErrorReason::Panicked
@@ -85,18 +93,9 @@ impl Drop for Guard {
 }
 
 /// Drops what a user wrote. If that panics, the message is the error.
-fn quietly_drop<T>(value: T) -> Result<(), String> {
+pub(crate) fn quietly_drop<T>(value: T) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(|| drop(value)))
         .map_err(|panic| format!("the model panicked when dropped: {}", words_of(&*panic)))
-}
-
-/// The text of a panic.
-fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a text")
 }
 
 /// The only message: go on.
@@ -155,9 +154,28 @@ impl RunActor {
                 tracing::error!(run_id = %self.guard.log.id, fault);
                 ending
             }
-            (Err(fault), Ending::Quiet) => Ending::Failed(ErrorReason::Panicked, fault),
+            (Err(fault), Ending::Quiet | Ending::Crashed) => {
+                Ending::Failed(ErrorReason::Panicked, fault)
+            }
         };
         self.guard.log.end(ending);
+        me.stop(None);
+    }
+
+    /// Pauses the run: nobody works for it from here on. One that was to stop meanwhile ends instead.
+    fn pause(&self, me: &ActorRef<Drive>, driver: Box<Driver>) {
+        let (worked, agent) = (driver.work().worked(), driver.work().agent().clone());
+        let dropped = quietly_drop(driver);
+        // Before the pause is decided: in the next moment the run may have another actor.
+        self.guard.left.store(true, Ordering::Release);
+        self.guard.log.poke.forget();
+        if !self.guard.log.pause(worked, agent) {
+            self.guard.left.store(false, Ordering::Release);
+            self.guard.log.end(match dropped {
+                Ok(()) => Ending::Quiet,
+                Err(fault) => Ending::Failed(ErrorReason::Panicked, fault),
+            });
+        }
         me.stop(None);
     }
 }
@@ -189,6 +207,7 @@ impl Actor for RunActor {
         };
         match burst {
             Poll::Ready(Burst::Over(ending)) => self.finish(&me, driver, ending),
+            Poll::Ready(Burst::Pause) => self.pause(&me, driver),
             Poll::Ready(Burst::Again) => {
                 self.guard.put(driver);
                 match self.mailbox.get() {
@@ -204,6 +223,9 @@ impl Actor for RunActor {
 
     /// A graceful stop from outside is a cancel.
     async fn post_stop(&self, _: ActorRef<Drive>, (): &mut ()) -> Result<(), ActorProcessingErr> {
+        if self.guard.left.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let stopped = CancelReason::Because("its actor was stopped".into());
         self.guard.log.cancel(&CancelRequest::new(stopped));
         let ending = match quietly_drop(self.guard.take()) {

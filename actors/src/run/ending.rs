@@ -6,11 +6,12 @@ use tokio::time::Instant;
 
 use super::log::Inner;
 use crate::{
-    cancel::Receipt,
-    event::{EventKind, ModelRequestCompleted},
+    cancel::{Receipt, ToolReceipt},
+    event::{EventKind, ModelRequestCompleted, ToolFault},
     machine::End,
     outcome::{ErrorReason, FinishReason, Partial, Reply, RunError},
     store::AppendError,
+    usage::Prices,
 };
 
 /// How a run is to end, if the law lets it.
@@ -22,6 +23,8 @@ pub(crate) enum Ending {
     Failed(ErrorReason, String),
     /// A cancel was accepted, and everything that was at work has been dropped.
     Quiet,
+    /// The process that the run was at work in is gone.
+    Crashed,
 }
 
 impl Ending {
@@ -39,12 +42,14 @@ pub(super) fn compose(
     now: Instant,
     end: End,
     ending: Ending,
+    prices: Option<&Prices>,
 ) -> Vec<EventKind> {
+    let crashed = matches!(ending, Ending::Crashed);
     match end {
         End::Completed => {
             let finish = match ending {
                 Ending::Completed(finish) => finish,
-                Ending::Failed(..) | Ending::Quiet => FinishReason::Stop,
+                Ending::Failed(..) | Ending::Quiet | Ending::Crashed => FinishReason::Stop,
             };
             let (turn, attempt) = inner.request;
             let completed = ModelRequestCompleted {
@@ -72,26 +77,39 @@ pub(super) fn compose(
         End::Cancelled => {
             let fault = match ending {
                 Ending::Failed(_, message) => Some(message),
+                Ending::Crashed => Some(CRASHED.to_owned()),
                 Ending::Completed(_) | Ending::Quiet => None,
             };
-            let receipt = receipt(inner, now, fault);
+            let cut = match crashed {
+                true => UNKNOWN,
+                false => (ToolFault::Cancelled, CUT),
+            };
+            let (mut events, tools) = inner.open.close_all(true, cut);
+            let receipt = receipt(inner, now, fault, tools, prices);
             let partial = Partial {
                 text,
                 reasoning,
                 receipt,
             };
-            vec![EventKind::Cancelled {
+            events.push(EventKind::Cancelled {
                 partial: Arc::new(partial),
-            }]
+            });
+            events
         }
         End::Error => {
             let (reason, message) = match ending {
                 Ending::Failed(reason, message) => (reason, message),
+                Ending::Crashed => (ErrorReason::Interrupted, CRASHED.to_owned()),
                 Ending::Completed(_) | Ending::Quiet => {
                     (ErrorReason::Killed, "the run ended out of turn".to_owned())
                 }
             };
             inner.tally.broken();
+            let cut = match crashed {
+                true => UNKNOWN,
+                false => (ToolFault::NotFinished, UNFINISHED),
+            };
+            let (mut events, _) = inner.open.close_all(false, cut);
             let error = RunError {
                 reason,
                 message,
@@ -99,14 +117,32 @@ pub(super) fn compose(
                 reasoning,
                 usage: inner.tally.total(),
             };
-            vec![EventKind::Error {
+            events.push(EventKind::Error {
                 error: Arc::new(error),
-            }]
+            });
+            events
         }
     }
 }
 
-fn receipt(inner: &Inner, now: Instant, fault: Option<String>) -> Receipt {
+/// What a person is told of a run whose process is gone.
+const CRASHED: &str = "the process ended while the run was at work";
+
+/// What a model is told of calls that were cut.
+const CUT: &str = "The call was cancelled before it was done. A part of it may have been done.";
+const UNFINISHED: &str =
+    "The run failed before the call was done. A part of it may have been done.";
+const UNKNOWN: (ToolFault, &str) = (ToolFault::UnknownOutcome, "");
+
+fn receipt(
+    inner: &mut Inner,
+    now: Instant,
+    fault: Option<String>,
+    tools: Vec<ToolReceipt>,
+    prices: Option<&Prices>,
+) -> Receipt {
+    let usage = inner.tally.total();
+    let children = std::mem::take(&mut inner.cut_children);
     let cancel = inner
         .cancel
         .as_ref()
@@ -118,10 +154,10 @@ fn receipt(inner: &Inner, now: Instant, fault: Option<String>) -> Receipt {
         by: cancel.by.clone(),
         cut: cancel.cut,
         took: now.saturating_duration_since(cancel.since),
-        usage: inner.tally.total(),
-        cost: None,
-        tools: Vec::new(),
-        children: Vec::new(),
+        usage,
+        cost: prices.map(|prices| prices.cost(&usage)),
+        tools,
+        children,
         fault,
     }
 }

@@ -169,7 +169,7 @@ impl RunLog {
     }
 
     /// Ready with the last event's position when the run has ended and that is stored, or with what was lost.
-    pub(super) fn poll_ended(
+    pub(crate) fn poll_ended(
         &self,
         key: &mut WaiterKey,
         cx: &Context<'_>,

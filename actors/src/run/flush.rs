@@ -22,9 +22,6 @@ use crate::{
 /// How many events may be decided and not stored before the model is not read further.
 const MAX_BACKLOG: u64 = 1024;
 
-/// The generation of ownership. It grows when a run is taken over, which only a store that outlives a process allows.
-const EPOCH: u64 = 1;
-
 /// Pauses between two tries of one append.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -41,12 +38,13 @@ pub(super) struct Batch {
 
 impl Batch {
     /// What is decided and not stored.
-    pub(super) fn new(log: &RunLog, stored: u64, decided: u64) -> Batch {
+    fn new(log: &RunLog, inner: &Inner) -> Batch {
+        let (stored, decided) = (inner.stored, inner.decided);
         Batch {
             expected: Expected {
-                epoch: EPOCH,
+                epoch: inner.epoch,
                 last: stored,
-                acquire: false,
+                acquire: inner.acquiring,
             },
             // The position it ends at names an append among those of one log, and the nonce names the log.
             id: BatchId((u128::from(log.nonce) << 64) | u128::from(decided)),
@@ -73,7 +71,8 @@ impl RunLog {
             return None;
         }
         inner.flushing = true;
-        Some(Batch::new(self, inner.stored, inner.decided))
+        inner.acquiring = std::mem::take(&mut inner.acquires);
+        Some(Batch::new(self, inner))
     }
 
     /// Carries `batch`, and what is decided meanwhile, to the store. `true`: all of it is stored already. A store that
@@ -194,6 +193,9 @@ impl RunLog {
         let mut inner = self.lock();
         inner.stored = last.min(inner.decided);
         inner.stuck = false;
+        if std::mem::take(&mut inner.acquiring) {
+            inner.epoch += 1;
+        }
         if !inner.changes.is_empty() {
             let stored = inner.stored;
             let due = inner.changes.extract_if(.., |change| change.seq <= stored);
@@ -209,7 +211,7 @@ impl RunLog {
         let woken = inner.woken();
         let batch = self.next_batch(&mut inner);
         let poke = std::mem::take(&mut inner.wants_room);
-        let settled = inner.is_settled();
+        let (settled, parked) = (inner.is_settled(), inner.is_parked());
         drop(inner);
 
         woken.wake();
@@ -218,6 +220,8 @@ impl RunLog {
         }
         if settled {
             self.keeper.settled(self.id);
+        } else if parked {
+            self.keeper.parked(self.id);
         }
         batch
     }
@@ -235,6 +239,8 @@ impl RunLog {
         woken.wake();
         match state {
             State::Ended(_) => self.keeper.settled(self.id),
+            // That it waits could not be stored: what it is then decides recovery.
+            State::Paused => self.keeper.settled(self.id),
             // No actor is there to end it.
             State::Queued => {
                 self.end(Ending::store_lost(&error));
@@ -244,6 +250,7 @@ impl RunLog {
             | State::Waiting
             | State::Streaming
             | State::Resting
+            | State::Calling
             | State::Cancelling => self.poke.poke(),
         }
     }
@@ -254,6 +261,14 @@ impl RunLog {
         let room = inner.stored > 0 && !inner.stuck && inner.decided - inner.stored <= MAX_BACKLOG;
         inner.wants_room = !room;
         room
+    }
+
+    /// Whether everything up to `seq` is stored; if not, the actor is poked when more is.
+    pub(super) fn has_stored(&self, seq: u64) -> bool {
+        let mut inner = self.lock();
+        let has = inner.stored >= seq;
+        inner.wants_room |= !has;
+        has
     }
 }
 

@@ -28,7 +28,10 @@ use crate::{
 const SILENT: Duration = Duration::from_secs(1);
 
 /// What an event counts towards `max_log_bytes`, beside its words.
-const EVENT_BYTES: u64 = 64;
+pub(super) const EVENT_BYTES: u64 = 64;
+
+/// The name of the limit on a log's size, as a cancel for it says.
+pub(super) const MAX_LOG_BYTES: &str = "max_log_bytes";
 
 /// How the log answers its actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,13 +56,16 @@ pub(crate) enum Decision {
 /// Why an actor has to stop.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    Cancelled,
+    /// A cancel was accepted, for this reason.
+    Cancelled(CancelReason),
+    /// The run has ended without its actor.
+    Ended,
     StoreLost(AppendError),
 }
 
 impl RunLog {
     /// Sends what was written on its way to the store, and says how the actor is to go on.
-    fn go_on(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> Verdict {
+    pub(super) fn go_on(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> Verdict {
         let batch = self.next_batch(&mut inner);
         drop(inner);
         if (batch.is_some() && self.carry(batch)) || self.has_room() {
@@ -72,17 +78,25 @@ impl RunLog {
     /// Whether the actor has to stop: a cancel was accepted, the run has ended, or its store was lost.
     pub(crate) fn must_stop(&self) -> Option<Stop> {
         let inner = self.lock();
-        if let Some(lost) = &inner.lost {
+        if let Some(lost) = &inner.lost
+            && !matches!(inner.state, State::Ended(_))
+        {
             return Some(Stop::StoreLost(lost.clone()));
         }
         match inner.state {
-            State::Cancelling | State::Ended(_) => Some(Stop::Cancelled),
+            State::Ended(_) => Some(Stop::Ended),
+            State::Cancelling => {
+                let reason = inner.cancel.as_ref().map(|cancel| cancel.reason.clone());
+                Some(Stop::Cancelled(reason.unwrap_or(CancelReason::Requested)))
+            }
             State::Queued
             | State::Ready
             | State::Connecting
             | State::Waiting
             | State::Streaming
-            | State::Resting => None,
+            | State::Resting
+            | State::Calling
+            | State::Paused => None,
         }
     }
 
@@ -113,12 +127,20 @@ impl RunLog {
         if effect != Effect::Record {
             return Verdict::Stop;
         }
+        if self.limits.max_turns.is_some_and(|most| turn > most) {
+            return self.over_budget(inner, "max_turns");
+        }
         if !self.fits(&mut inner, 0) {
-            return self.over_budget(inner);
+            return self.over_budget(inner, MAX_LOG_BYTES);
+        }
+        inner.tally.ask(bytes);
+        if let Some(limit) = self.spent(&inner) {
+            // What was not asked is not counted.
+            inner.tally.broken();
+            return self.over_budget(inner, limit);
         }
         inner.state = state;
         inner.request = (turn, attempt);
-        inner.tally.ask(bytes);
         self.write(
             &mut inner,
             Instant::now(),
@@ -140,7 +162,7 @@ impl RunLog {
             return Verdict::Stop;
         }
         if !self.fits(&mut inner, text.len()) {
-            return self.over_budget(inner);
+            return self.over_budget(inner, MAX_LOG_BYTES);
         }
         inner.state = state;
         inner.spoke_at = Some(now);
@@ -151,31 +173,77 @@ impl RunLog {
             EventKind::Content { text }
         };
         self.write(&mut inner, now, kind);
+        if let Some(limit) = self.spent(&inner) {
+            return self.over_budget(inner, limit);
+        }
         self.go_on(inner)
     }
 
+    /// The model said so many bytes of a call of a tool: no event, but an answer that must not be repeated, and tokens.
+    pub(crate) fn spoke_call(self: &Arc<Self>, bytes: u64, now: Instant) -> Verdict {
+        let mut inner = self.lock();
+        let (state, effect) = step(inner.state, Input::Spoke);
+        if effect != Effect::Record {
+            return Verdict::Stop;
+        }
+        inner.state = state;
+        inner.spoke_at = Some(now);
+        inner.tally.said(bytes);
+        match self.spent(&inner) {
+            Some(limit) => self.over_budget(inner, limit),
+            None => Verdict::Go,
+        }
+    }
+
+    /// The limit on tokens or cost that the run is over, by what is counted so far.
+    fn spent(&self, inner: &Inner) -> Option<&'static str> {
+        let limits = &self.limits;
+        if limits.max_tokens.is_none() && limits.max_cost.is_none() {
+            return None;
+        }
+        let usage = inner.tally.total();
+        if limits.max_tokens.is_some_and(|most| usage.tokens() > most) {
+            return Some("max_tokens");
+        }
+        let cost = limits.prices?.cost(&usage);
+        limits
+            .max_cost
+            .filter(|most| cost > *most)
+            .map(|_| "max_cost")
+    }
+
     /// Counts an event with so many bytes of words, if it still fits into the log.
-    fn fits(&self, inner: &mut Inner, words: usize) -> bool {
+    pub(super) fn fits(&self, inner: &mut Inner, words: usize) -> bool {
         let bytes = inner
             .bytes
             .saturating_add(words as u64)
             .saturating_add(EVENT_BYTES);
-        let fits = bytes <= self.max_bytes;
+        let fits = bytes <= self.limits.max_bytes;
         if fits {
             inner.bytes = bytes;
         }
         fits
     }
 
-    fn over_budget(self: &Arc<Self>, inner: MutexGuard<'_, Inner>) -> Verdict {
+    /// Cancels the run for a limit that it has reached.
+    pub(super) fn over_budget(
+        self: &Arc<Self>,
+        inner: MutexGuard<'_, Inner>,
+        limit: &'static str,
+    ) -> Verdict {
         drop(inner);
-        self.cancel(&CancelRequest::new(CancelReason::Budget).by("max_log_bytes"));
+        self.cancel(&CancelRequest::new(CancelReason::Budget).by(limit));
         Verdict::Stop
     }
 
     /// The provider gave a number of tokens.
-    pub(crate) fn reported(&self, usage: ModelUsage) {
-        self.lock().tally.reported(usage);
+    pub(crate) fn reported(self: &Arc<Self>, usage: ModelUsage) -> Verdict {
+        let mut inner = self.lock();
+        inner.tally.reported(usage);
+        match self.spent(&inner) {
+            Some(limit) => self.over_budget(inner, limit),
+            None => Verdict::Go,
+        }
     }
 
     /// The request failed and is to be repeated after `pause`.
@@ -186,7 +254,7 @@ impl RunLog {
             return Verdict::Stop;
         }
         if !self.fits(&mut inner, fault.len()) {
-            return self.over_budget(inner);
+            return self.over_budget(inner, MAX_LOG_BYTES);
         }
         inner.state = state;
         let usage = inner.tally.broken();
@@ -236,11 +304,34 @@ impl RunLog {
             Effect::End(end) => self.finish(inner, state, end, Ending::Quiet),
             Effect::Drop | Effect::Record | Effect::Refuse => {
                 inner.state = state;
+                let steers = inner.steers.take();
+                let children = inner.orphans();
                 drop(inner);
+                steers.too_late(RunStatus::Cancelling);
+                // Tools that wait for children are at work until their children end: the poke comes first.
                 self.poke.poke();
+                self.cancel_children(children);
             }
         }
         Decision::Accepted { seq }
+    }
+
+    /// Takes a run up as a child. `false`: this one is to stop, or has.
+    pub(crate) fn adopt(&self, child: &Arc<RunLog>) -> bool {
+        let mut inner = self.lock();
+        if matches!(inner.state, State::Cancelling | State::Ended(_)) || inner.lost.is_some() {
+            return false;
+        }
+        inner.children.retain(|(_, child)| child.strong_count() > 0);
+        inner.children.push((child.id, Arc::downgrade(child)));
+        true
+    }
+
+    fn cancel_children(&self, children: Vec<Arc<RunLog>>) {
+        let request = CancelRequest::new(CancelReason::Parent(self.id));
+        for child in children {
+            child.cancel(&request);
+        }
     }
 
     /// Ends the run. The first ending wins; `false`: there was one before, or the law does not have this one now.
@@ -248,7 +339,7 @@ impl RunLog {
         let inner = self.lock();
         let input = match &ending {
             Ending::Completed(_) => Input::Finished,
-            Ending::Failed(..) => Input::Failed,
+            Ending::Failed(..) | Ending::Crashed => Input::Failed,
             Ending::Quiet => Input::Quiet,
         };
         let (state, effect) = step(inner.state, input);
@@ -271,7 +362,9 @@ impl RunLog {
         inner.state = state;
         let mut error = None;
         let words = self.tape.words();
-        for kind in ending::compose(&mut inner, words, now, end, ending) {
+        let (steers, children) = (inner.steers.take(), inner.orphans());
+        let prices = self.limits.prices.as_ref();
+        for kind in ending::compose(&mut inner, words, now, end, ending, prices) {
             if let EventKind::Error { error: failure } = &kind {
                 error = Some(failure.clone());
             }
@@ -288,7 +381,9 @@ impl RunLog {
             span.in_scope(|| tracing::error!(reason = ?error.reason, %error, "the run failed"));
         }
         drop(span);
+        steers.too_late(status);
         self.poke.poke();
+        self.cancel_children(children);
         self.keeper.ended(self.id);
         if lost {
             self.keeper.settled(self.id);
@@ -298,6 +393,13 @@ impl RunLog {
 }
 
 impl Inner {
+    /// Takes `input`, if the law has it now.
+    pub(super) fn lawful(&mut self, input: Input) -> bool {
+        let (state, effect) = step(self.state, input);
+        self.state = state;
+        effect == Effect::Record
+    }
+
     /// What a cancel at `now` would cut.
     fn cut(&self, now: Instant) -> Cut {
         match self.state {
@@ -310,6 +412,20 @@ impl Inner {
                 Some(_) | None => Cut::Streaming,
             },
             State::Resting => Cut::Retrying,
+            State::Calling => Cut::Tool,
+            State::Paused => Cut::Paused,
         }
+    }
+
+    /// Takes out the children that have not ended: they are cancelled with their parent.
+    fn orphans(&mut self) -> Vec<Arc<RunLog>> {
+        let children = std::mem::take(&mut self.children);
+        let left: Vec<_> = children
+            .into_iter()
+            .filter_map(|(_, child)| child.upgrade())
+            .filter(|child| !child.status().is_ended())
+            .collect();
+        self.cut_children.extend(left.iter().map(|child| child.id));
+        left
     }
 }

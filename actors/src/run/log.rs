@@ -5,7 +5,7 @@
 //! mark to the second is [`flush`](super::flush)'s work.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
 
@@ -13,11 +13,14 @@ use tokio::{runtime::Handle, time::Instant};
 use tracing::Span;
 
 use super::{
+    open::OpenCalls,
     poke::Poke,
+    steer::Steers,
     tally::Tally,
     waiters::{Waiters, Woken},
 };
 use crate::{
+    agent::Agent,
     cancel::{CancelReason, Cut},
     clock::Clock,
     event::{EventKind, Started, StatusChange},
@@ -26,13 +29,18 @@ use crate::{
     machine::{End, State},
     status::RunStatus,
     store::{AppendError, DynStore, RunHead, Tape},
+    usage::{Money, Prices},
 };
 
 /// Who keeps the runs of a runtime, as a log sees it. Called without the log's lock.
 pub(crate) trait Keeper: Send + Sync {
     /// The run has ended: its slot is free.
     fn ended(&self, run: RunId);
-    /// Nothing of the run is under way any more: its ending is stored, or the store is lost.
+    /// The run of this agent is paused: its slot is free.
+    fn paused(&self, run: RunId, agent: Agent);
+    /// That the run is paused is stored. Its session is free.
+    fn parked(&self, run: RunId);
+    /// Nothing of the run is under way any more: its ending is stored, or the store is lost. Its session is free.
     fn settled(&self, run: RunId);
     /// The run's status changed, and that is stored.
     fn changed(&self, change: StatusChange);
@@ -56,14 +64,46 @@ pub(crate) struct RunLog {
     pub(crate) tape: Arc<Tape>,
     pub(crate) house: Arc<House>,
     pub(super) keeper: Arc<dyn Keeper>,
-    pub(super) max_bytes: u64,
+    pub(super) limits: LogLimits,
     /// Names this log among all that ever wrote to the run: part of its batch ids.
     pub(super) nonce: u64,
-    inner: Mutex<Inner>,
+    pub(super) inner: Mutex<Inner>,
+}
+
+/// What a log holds its run to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LogLimits {
+    pub(super) max_bytes: u64,
+    pub(super) max_turns: Option<u32>,
+    pub(super) max_tool_calls: Option<u32>,
+    pub(super) max_tokens: Option<u64>,
+    pub(super) max_cost: Option<Money>,
+    pub(super) prices: Option<Prices>,
+    pub(super) pause_expiry: Option<Duration>,
+}
+
+impl LogLimits {
+    pub(super) fn of(agent: &Agent) -> LogLimits {
+        let limits = agent.limits();
+        LogLimits {
+            max_bytes: limits.max_log_bytes,
+            max_turns: limits.max_turns,
+            max_tool_calls: limits.max_tool_calls,
+            max_tokens: limits.max_tokens,
+            max_cost: limits.max_cost,
+            prices: agent.prices().copied(),
+            pause_expiry: limits.pause_expiry,
+        }
+    }
 }
 
 pub(super) struct Inner {
     pub(super) state: State,
+    /// The generation of ownership that the store is told, and whether the next append takes the run over.
+    pub(super) epoch: u64,
+    pub(super) acquires: bool,
+    /// The append in flight does.
+    pub(super) acquiring: bool,
     pub(super) decided: u64,
     pub(super) stored: u64,
     /// An append is in flight.
@@ -74,6 +114,16 @@ pub(super) struct Inner {
     pub(super) lost: Option<AppendError>,
     /// The actor waits for the store.
     pub(super) wants_room: bool,
+    /// Calls of tools without a result.
+    pub(super) open: OpenCalls,
+    /// Words from outside that the model has not been told yet.
+    pub(super) steers: Steers,
+    /// Runs that this one has started, as far as they are still in memory.
+    pub(super) children: Vec<(RunId, Weak<RunLog>)>,
+    /// Those that had to be cancelled with it.
+    pub(super) cut_children: Vec<RunId>,
+    /// How long the run was at work before it was last paused.
+    pub(super) worked: Duration,
     pub(super) waiters: Waiters,
     /// Status changes that are decided and not stored yet.
     pub(super) changes: Vec<StatusChange>,
@@ -102,16 +152,11 @@ impl RunLog {
     pub(crate) fn start(
         id: RunId,
         started: Started,
-        max_bytes: u64,
+        agent: &Agent,
         house: Arc<House>,
         keeper: Arc<dyn Keeper>,
     ) -> Arc<RunLog> {
-        let span = tracing::info_span!(
-            "run",
-            run_id = %id,
-            agent = %started.agent,
-            status = tracing::field::Empty,
-        );
+        let span = run_span(id, &started.agent);
         let log = RunLog {
             id,
             agent: started.agent.clone(),
@@ -120,7 +165,7 @@ impl RunLog {
             tape: Arc::new(Tape::new(id, 0)),
             house,
             keeper,
-            max_bytes,
+            limits: LogLimits::of(agent),
             nonce: nonce(),
             inner: Mutex::new(Inner::new(State::Queued, RunStatus::Pending, 0, span)),
         };
@@ -154,7 +199,7 @@ impl RunLog {
             tape: Arc::new(Tape::new(head.run_id, head.last)),
             house,
             keeper,
-            max_bytes: 0,
+            limits: LogLimits::default(),
             nonce: nonce(),
             inner: Mutex::new(inner),
         })
@@ -189,19 +234,34 @@ impl RunLog {
         self.lock().status
     }
 
+    /// How long the run had been at work before it was last paused.
+    pub(super) fn worked(&self) -> Duration {
+        self.lock().worked
+    }
+
     /// The span of the run; disabled once the run has ended.
     pub(crate) fn span(&self) -> Span {
         self.lock().span.clone()
     }
 }
 
+/// The span of a run at work.
+pub(super) fn run_span(id: RunId, agent: &str) -> Span {
+    tracing::info_span!("run", run_id = %id, agent, status = tracing::field::Empty)
+}
+
 /// A number that nobody else has: the random half of a fresh id.
-fn nonce() -> u64 {
+pub(super) fn nonce() -> u64 {
     let [_, _, _, _, _, _, _, _, half @ ..] = *RunId::new().as_bytes();
     u64::from_be_bytes(half)
 }
 
 impl Inner {
+    /// Whether nobody works for the run, and that is stored: it waits for a person.
+    pub(super) fn is_parked(&self) -> bool {
+        self.state == State::Paused && self.stored == self.decided
+    }
+
     /// Whether the run has ended and all of it is stored: the log will not grow.
     pub(super) fn is_settled(&self) -> bool {
         matches!(self.state, State::Ended(_)) && self.stored == self.decided
@@ -214,15 +274,23 @@ impl Inner {
         self.waiters.up_to(up_to)
     }
 
-    fn new(state: State, status: RunStatus, position: u64, span: Span) -> Inner {
+    pub(super) fn new(state: State, status: RunStatus, position: u64, span: Span) -> Inner {
         Inner {
             state,
+            epoch: 1,
+            acquires: false,
+            acquiring: false,
             decided: position,
             stored: position,
             flushing: false,
             stuck: false,
             lost: None,
             wants_room: false,
+            open: OpenCalls::default(),
+            steers: Steers::default(),
+            children: Vec::new(),
+            cut_children: Vec::new(),
+            worked: Duration::ZERO,
             waiters: Waiters::default(),
             changes: Vec::new(),
             tally: Tally::default(),

@@ -39,6 +39,12 @@ impl Tally {
         });
     }
 
+    /// The request under way is over, and used so much, as was noted before.
+    pub(crate) fn closed_with(&mut self, usage: Usage) {
+        self.open = None;
+        self.closed = sum(self.closed, usage);
+    }
+
     /// The model has answered.
     pub(crate) fn connected(&mut self) {
         if let Some(open) = &mut self.open {

@@ -1,6 +1,7 @@
-//! What a run waits for, as one cancel-safe stream: the model's chunks, the sleep before a retry, and the run's limits.
+//! What a run waits for, as one cancel-safe stream: what was said before, the model's chunks, the sleep before a retry,
+//! the results of tools, and the run's limits.
 //!
-//! Dropping it is the cancel: the model's stream goes, and with it the connection.
+//! Dropping it is the cancel: the model's stream goes, and with it the connection; and so do the tools.
 
 use std::{
     future::Future,
@@ -10,15 +11,20 @@ use std::{
     time::Duration,
 };
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt, future::BoxFuture};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::tools::{CallEnd, Calls};
 use crate::{
     agent::Agent,
     cancel::CancelReason,
-    message::Message,
+    message::{Message, ToolCall},
     model::{Chunks, ModelChunk, ModelError, ModelRequest},
+    store::ReadError,
 };
+
+/// What was said before in the session, as it is being read.
+pub(crate) type Recall = BoxFuture<'static, Result<Vec<Message>, ReadError>>;
 
 /// What the actor hears.
 #[derive(Debug)]
@@ -27,8 +33,14 @@ pub(super) enum Heard {
     Chunk(Result<ModelChunk, ModelError>),
     /// The model's stream ended.
     Closed,
-    /// The sleep before a retry is over, or the run is new: ask the model.
+    /// What was said before in the session, or why that could not be read.
+    Recalled(Result<Vec<Message>, ReadError>),
+    /// The sleep before a retry is over, or nothing is at work: go on.
     Ask,
+    /// A call of a tool has come to its end.
+    Called(Arc<ToolCall>, CallEnd),
+    /// The last call has.
+    AllCalled,
     /// A limit was reached.
     Overdue(CancelReason),
 }
@@ -36,10 +48,11 @@ pub(super) enum Heard {
 /// The work of one run.
 pub(super) struct Work {
     agent: Agent,
-    messages: Arc<[Message]>,
     stage: Stage,
     /// When the run came to be at work.
     since: Option<Instant>,
+    /// How long it had been at work before that.
+    worked: Duration,
     /// When the model was last asked or heard.
     heard_at: Instant,
     /// The model is not read for now, so its silence is not its own.
@@ -48,6 +61,8 @@ pub(super) struct Work {
 }
 
 enum Stage {
+    /// What was said before is being read.
+    Recalling(Recall),
     /// Nothing is under way: the model is to be asked.
     Fresh,
     /// An answer is awaited, and nothing was said yet.
@@ -59,15 +74,18 @@ enum Stage {
         /// Until then; without an end, when the clock has no such moment.
         until: Option<Instant>,
     },
+    /// Tools are at work.
+    Calling(Calls),
 }
 
 impl Work {
-    pub(super) fn new(agent: Agent, messages: Arc<[Message]>) -> Work {
+    /// Work for a run that had been at work for `worked` before. With `recall` it begins by reading.
+    pub(super) fn new(agent: Agent, worked: Duration, recall: Option<Recall>) -> Work {
         Work {
             agent,
-            messages,
-            stage: Stage::Fresh,
+            stage: recall.map_or(Stage::Fresh, Stage::Recalling),
             since: None,
+            worked,
             heard_at: Instant::now(),
             held: false,
             timer: None,
@@ -78,20 +96,97 @@ impl Work {
         &self.agent
     }
 
-    /// The bytes of all messages.
-    pub(super) fn asked_bytes(&self) -> u64 {
-        self.messages
-            .iter()
-            .map(|message| message.text().len() as u64)
-            .sum()
+    /// How long the run has been at work in all.
+    pub(super) fn worked(&self) -> Duration {
+        let now = self.since.map_or(Duration::ZERO, |since| since.elapsed());
+        self.worked.saturating_add(now)
     }
 
     /// Asks the model. Nothing goes out before the next poll.
-    pub(super) fn ask(&mut self) {
-        let request = ModelRequest::new(self.messages.clone());
+    pub(super) fn ask(&mut self, messages: Arc<[Message]>) {
+        let request = ModelRequest::new(messages).tools(self.agent.specs().clone());
         self.stage = Stage::Asked(self.agent.model().stream(request));
         self.heard_at = Instant::now();
         self.timer = None;
+    }
+
+    /// Drops whatever was at work: the model is to be asked next.
+    pub(super) fn freshen(&mut self) {
+        self.stage = Stage::Fresh;
+        self.timer = None;
+    }
+
+    /// The calls at work. Drops whatever else was.
+    pub(super) fn calls(&mut self) -> &mut Calls {
+        self.timer = None;
+        if !matches!(self.stage, Stage::Calling(_)) {
+            self.stage = Stage::Calling(Calls::default());
+        }
+        match &mut self.stage {
+            Stage::Calling(calls) => calls,
+            Stage::Recalling(_)
+            | Stage::Fresh
+            | Stage::Asked(_)
+            | Stage::Speaking(_)
+            | Stage::Resting { .. } => unreachable!("the stage was set to calling above"),
+        }
+    }
+
+    /// Begins to stop: drops all but calls of tools, and tells those. `true`: some of them have to be awaited, and
+    /// [`poll_closing`](Work::poll_closing) does.
+    pub(super) fn close(&mut self, reason: &CancelReason) -> bool {
+        let limit = self.agent.limits().cancel_limit;
+        self.timer = None;
+        if let Stage::Calling(calls) = &mut self.stage {
+            calls.close(reason, limit, Instant::now());
+            return !calls.is_empty();
+        }
+        self.stage = Stage::Fresh;
+        false
+    }
+
+    /// The next call that has come to its end, while the run stops. No limit of the run's counts any more.
+    pub(super) fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
+        loop {
+            if let Poll::Ready(heard) = self.poll_calls(cx) {
+                return Poll::Ready(heard);
+            }
+            let due = match &self.stage {
+                Stage::Calling(calls) => calls.due(),
+                Stage::Recalling(_)
+                | Stage::Fresh
+                | Stage::Asked(_)
+                | Stage::Speaking(_)
+                | Stage::Resting { .. } => None,
+            };
+            let Some(due) = due else {
+                return Poll::Pending;
+            };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(due)));
+            if timer.deadline() != due {
+                timer.as_mut().reset(due);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.timer = None;
+        }
+    }
+
+    fn poll_calls(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
+        let limit = self.agent.limits().cancel_limit;
+        match &mut self.stage {
+            Stage::Calling(calls) if !calls.is_empty() => {
+                let ended = calls.poll(limit, cx);
+                ended.map(|(call, end)| Heard::Called(call, end))
+            }
+            Stage::Calling(_)
+            | Stage::Recalling(_)
+            | Stage::Fresh
+            | Stage::Asked(_)
+            | Stage::Speaking(_)
+            | Stage::Resting { .. } => Poll::Ready(Heard::AllCalled),
+        }
     }
 
     /// Drops the request, and sleeps.
@@ -122,12 +217,26 @@ impl Work {
         if let Some(reason) = self.no_time_at_all() {
             return Poll::Ready((Heard::Overdue(reason), Instant::now()));
         }
+        if let Stage::Recalling(_) = &self.stage {
+            self.since.get_or_insert_with(Instant::now);
+        }
         let chunk = match &mut self.stage {
             Stage::Fresh => {
                 let now = Instant::now();
                 self.since.get_or_insert(now);
                 return Poll::Ready((self.overdue(now).map_or(Heard::Ask, Heard::Overdue), now));
             }
+            Stage::Recalling(recall) => match recall.poll_unpin(cx) {
+                Poll::Ready(recalled) => {
+                    self.stage = Stage::Fresh;
+                    return Poll::Ready((Heard::Recalled(recalled), Instant::now()));
+                }
+                Poll::Pending => Poll::Pending,
+            },
+            Stage::Calling(_) => match self.poll_calls(cx) {
+                Poll::Ready(heard) => return Poll::Ready((heard, Instant::now())),
+                Poll::Pending => Poll::Pending,
+            },
             Stage::Asked(chunks) | Stage::Speaking(chunks) => chunks.poll_next_unpin(cx),
             Stage::Resting { .. } => Poll::Pending,
         };
@@ -172,7 +281,11 @@ impl Work {
         self.timer = None;
         self.stage = match std::mem::replace(&mut self.stage, Stage::Fresh) {
             Stage::Asked(chunks) => Stage::Speaking(chunks),
-            stage @ (Stage::Fresh | Stage::Speaking(_) | Stage::Resting { .. }) => stage,
+            stage @ (Stage::Recalling(_)
+            | Stage::Fresh
+            | Stage::Speaking(_)
+            | Stage::Resting { .. }
+            | Stage::Calling(_)) => stage,
         };
     }
 
@@ -201,11 +314,19 @@ impl Work {
                 return Poll::Ready((Heard::Ask, now));
             }
             self.timer = None;
+            // A call that has taken too long is told so by being polled.
+            if let Stage::Calling(calls) = &self.stage
+                && calls.due().is_some_and(|due| due <= now)
+                && let Poll::Ready(heard) = self.poll_calls(cx)
+            {
+                return Poll::Ready((heard, now));
+            }
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.since?.checked_add(self.agent.limits().deadline?)
+        let left = self.agent.limits().deadline?.saturating_sub(self.worked);
+        self.since?.checked_add(left)
     }
 
     /// The limit on the model's next word, and its reason.
@@ -217,7 +338,9 @@ impl Work {
         let (limit, reason) = match self.stage {
             Stage::Asked(_) => (limits.first_token?, CancelReason::FirstToken),
             Stage::Speaking(_) => (limits.silence?, CancelReason::Silence),
-            Stage::Fresh | Stage::Resting { .. } => return None,
+            Stage::Recalling(_) | Stage::Fresh | Stage::Resting { .. } | Stage::Calling(_) => {
+                return None;
+            }
         };
         Some((self.heard_at.checked_add(limit)?, reason))
     }
@@ -226,7 +349,7 @@ impl Work {
     fn no_time_at_all(&self) -> Option<CancelReason> {
         let limits = self.agent.limits();
         match self.stage {
-            Stage::Fresh | Stage::Asked(_) | Stage::Resting { .. } => {
+            Stage::Recalling(_) | Stage::Fresh | Stage::Asked(_) | Stage::Resting { .. } => {
                 limits.first_token.filter(Duration::is_zero)?;
                 Some(CancelReason::FirstToken)
             }
@@ -234,6 +357,7 @@ impl Work {
                 limits.silence.filter(Duration::is_zero)?;
                 Some(CancelReason::Silence)
             }
+            Stage::Calling(_) => None,
         }
     }
 
@@ -241,7 +365,8 @@ impl Work {
     fn due(&self) -> Option<Instant> {
         let rest = match self.stage {
             Stage::Resting { until } => until,
-            Stage::Fresh | Stage::Asked(_) | Stage::Speaking(_) => None,
+            Stage::Calling(ref calls) => calls.due(),
+            Stage::Recalling(_) | Stage::Fresh | Stage::Asked(_) | Stage::Speaking(_) => None,
         };
         let word = self.word_limit().map(|(at, _)| at);
         [self.deadline(), word, rest].into_iter().flatten().min()

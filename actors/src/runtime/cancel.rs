@@ -9,11 +9,13 @@ use std::{
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::{Runtime, RuntimeConfig, registry::Registry};
+use super::{Runtime, RuntimeConfig, parked::Found, registry::Registry};
 use crate::{
     cancel::{CancelOutcome, CancelRequest},
     id::RunId,
     run::{Run, log::RunLog},
+    status::RunStatus,
+    store::RunQuery,
 };
 
 /// Which runs a cancel of many is for.
@@ -28,7 +30,7 @@ pub enum Which {
 }
 
 impl Which {
-    fn holds(&self, log: &RunLog) -> bool {
+    pub(super) fn holds(&self, log: &RunLog) -> bool {
         match self {
             Which::All => true,
             Which::Agent(name) => log.agent == *name,
@@ -80,7 +82,8 @@ impl Runtime {
         }
     }
 
-    /// Cancels many runs at once, and gives an answer for each that had not ended. All of them are decided in this call.
+    /// Cancels many runs at once, and gives an answer for each that had not ended. Those that are at work or wait for a
+    /// slot or their session are decided in this call, those that are paused as soon as the future is polled to them.
     ///
     /// # Cancel safety
     ///
@@ -89,6 +92,21 @@ impl Runtime {
         &self,
         which: Which,
         request: CancelRequest,
+    ) -> impl Future<Output = Vec<(RunId, CancelOutcome)>> + Send + use<> {
+        let answers = self.cancel_known(&which, &request);
+        let registry = self.registry().clone();
+        async move {
+            let mut answers = answers.await;
+            answers.extend(registry.cancel_paused(&which, &request).await);
+            answers
+        }
+    }
+
+    /// Cancels the runs that somebody works for, or that wait.
+    pub(super) fn cancel_known(
+        &self,
+        which: &Which,
+        request: &CancelRequest,
     ) -> impl Future<Output = Vec<(RunId, CancelOutcome)>> + Send + use<> {
         let answers: Vec<_> = self
             .registry()
@@ -106,35 +124,67 @@ impl Runtime {
 }
 
 impl Registry {
-    /// Answers a cancel of a run that was neither at work nor waited when it was asked for.
+    /// Cancels the paused runs, which are in the store.
+    async fn cancel_paused(
+        self: &Arc<Self>,
+        which: &Which,
+        request: &CancelRequest,
+    ) -> Vec<(RunId, CancelOutcome)> {
+        let mut query = RunQuery::unfinished();
+        match which {
+            Which::All => {}
+            Which::Agent(name) => query.agent = Some(name.clone()),
+            Which::Session(id) => query.session_id = Some(id.clone()),
+        }
+        let mut answers = Vec::new();
+        loop {
+            let page = match self.house.store.clone().runs(query.clone()).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::warn!(%error, "the paused runs could not be listed, and are not cancelled");
+                    return answers;
+                }
+            };
+            let next = page.last().map(|last| query.clone().after(last));
+            let full = page.len() == query.limit;
+            for head in page {
+                if head.status == RunStatus::Paused {
+                    let id = head.run_id;
+                    let outcome = self.cancel_unknown(id, request.clone(), false).await;
+                    answers.push((id, outcome));
+                }
+            }
+            match next {
+                Some(next) if full => query = next,
+                Some(_) | None => return answers,
+            }
+        }
+    }
+
+    /// Answers a cancel of a run that was not in memory when it was asked for.
     async fn cancel_unknown(
-        &self,
+        self: &Arc<Self>,
         id: RunId,
         request: CancelRequest,
         remember: bool,
     ) -> CancelOutcome {
-        let head = self.head(id).await;
-        // It may have started while the store was asked.
-        if let Some(log) = self.find(id) {
-            self.remembered(|remembered| remembered.forget(id));
-            return Run::new(log).cancel_with(request).await;
-        }
-        let ended = match head {
-            Ok(head) => head
-                .map(|head| head.status)
-                .filter(|status| status.is_ended()),
-            Err(error) => {
-                tracing::warn!(run_id = %id, %error, "the store could not tell whether a run exists");
-                None
-            }
-        };
-        match ended {
-            Some(status) => {
+        let found = self.find_or_restore(id).await.unwrap_or_else(|error| {
+            tracing::warn!(run_id = %id, %error, "the store could not tell whether a run exists");
+            Found::Nothing
+        });
+        match found {
+            Found::Log(log) => {
                 self.remembered(|remembered| remembered.forget(id));
-                CancelOutcome::AlreadyEnded { status }
+                Run::new(log).cancel_with(request).await
             }
-            None if remember => CancelOutcome::Remembered,
-            None => CancelOutcome::NotFound,
+            Found::Stored(head) if head.status.is_ended() => {
+                self.remembered(|remembered| remembered.forget(id));
+                CancelOutcome::AlreadyEnded {
+                    status: head.status,
+                }
+            }
+            Found::Stored(_) | Found::Nothing if remember => CancelOutcome::Remembered,
+            Found::Stored(_) | Found::Nothing => CancelOutcome::NotFound,
         }
     }
 }

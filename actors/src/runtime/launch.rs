@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use ractor::{ActorCell, RpcReplyPort};
 
-use crate::{
-    agent::Agent,
-    message::Message,
-    run::{actor::Guard, log::RunLog},
-};
+use crate::run::{actor::Guard, log::RunLog};
 
 /// A run that was accepted and has no actor yet. Dropping it ends the run.
 pub(super) struct Launch {
@@ -18,16 +14,8 @@ pub(super) struct Launch {
 }
 
 impl Launch {
-    pub(super) fn new(
-        log: Arc<RunLog>,
-        agent: Agent,
-        messages: Arc<[Message]>,
-        supervisor: Option<ActorCell>,
-    ) -> Launch {
-        Launch {
-            guard: Guard::new(log, agent, messages),
-            supervisor,
-        }
+    pub(super) fn new(guard: Guard, supervisor: Option<ActorCell>) -> Launch {
+        Launch { guard, supervisor }
     }
 
     pub(super) fn log(&self) -> &Arc<RunLog> {

@@ -56,7 +56,8 @@ impl Runtime {
 
         self.idle(limits.finish_within).await;
         let begun = Instant::now();
-        let cancelling = self.cancel_all(Which::All, CancelRequest::new(CancelReason::Shutdown));
+        let cancelling =
+            self.cancel_known(&Which::All, &CancelRequest::new(CancelReason::Shutdown));
         let cancelled = timeout(limits.cancel_within, cancelling)
             .await
             .map_or_else(|_| registry.all().len(), |answers| answers.len());
@@ -83,7 +84,7 @@ impl Runtime {
         let registry = self.registry();
         let none_left = async {
             loop {
-                let told = registry.idle.notified();
+                let told = registry.gone.notified();
                 if registry.is_idle() {
                     return;
                 }

@@ -5,17 +5,21 @@ use std::{future::poll_fn, sync::Arc};
 use ractor::{ActorCell, ActorStatus};
 
 use super::{
+    lanes::WhenBusy,
     launch::Launch,
-    registry::{Accepted, Registry},
+    recall::{Memory, recall},
+    registry::{Accepted, Asks, Registry},
 };
 use crate::{
     agent::Agent,
+    cancel::{CancelReason, CancelRequest},
     error::StartError,
     event::Started,
     id::RunId,
     message::Message,
-    run::{Run, Waiter, log::RunLog},
+    run::{Run, Waiter, actor::Guard, log::RunLog},
     store::AppendError,
+    tool::ToolContext,
 };
 
 /// What to start: the input, and whatever else a caller wants to decide. A text makes one.
@@ -31,6 +35,8 @@ use crate::{
 pub struct NewRun {
     id: Option<RunId>,
     session_id: Option<Arc<str>>,
+    when_busy: WhenBusy,
+    parent: Option<RunId>,
     input: Vec<Message>,
 }
 
@@ -57,6 +63,20 @@ impl NewRun {
     /// Names the session the run belongs to: 1 to 256 bytes, no control characters.
     pub fn session(mut self, id: impl Into<Arc<str>>) -> NewRun {
         self.session_id = Some(id.into());
+        self
+    }
+
+    /// Decides what happens when a run of the same session has not ended. Default: [`WhenBusy::Queue`].
+    pub fn when_busy(mut self, when_busy: WhenBusy) -> NewRun {
+        self.when_busy = when_busy;
+        self
+    }
+
+    /// Makes it a child of the run whose tool starts it: when that run ends, in whatever way, this one is cancelled with
+    /// the reason `Parent`. A child gets a slot at once, also beyond
+    /// [`max_live_runs`](crate::RuntimeConfig::max_live_runs), since its parent waits for it with a slot.
+    pub fn child_of(mut self, context: &ToolContext) -> NewRun {
+        self.parent = Some(context.run_id());
         self
     }
 }
@@ -92,12 +112,11 @@ pub(super) async fn start(
         .into_iter()
         .filter(|message| !message.text().is_empty())
         .collect();
-    let messages = conversation(agent, &input)?;
-    if let Some(session) = &run.session_id
-        && !is_session_id(session)
-    {
-        let bytes = session.len();
-        return Err(StartError::InvalidSession { bytes });
+    if input.is_empty() && agent.instructions().is_empty() {
+        return Err(StartError::EmptyInput);
+    }
+    if let Some(session) = &run.session_id {
+        check_session(session).map_err(|bytes| StartError::InvalidSession { bytes })?;
     }
     if let Some(supervisor) = &supervisor
         && supervisor.get_status() >= ActorStatus::Draining
@@ -105,30 +124,40 @@ pub(super) async fn start(
         return Err(StartError::SupervisorGone);
     }
     let id = run.id.unwrap_or_else(RunId::new);
+    let asks = Asks {
+        session: run.session_id.clone(),
+        when_busy: run.when_busy,
+        parent: run.parent,
+    };
+    let memory = run.session_id.clone().map(|session| Memory {
+        session,
+        but: id,
+        before: None,
+    });
     let started = Started {
         agent: agent.shared_name(),
         session_id: run.session_id,
-        parent: None,
+        parent: run.parent,
         input,
     };
     let Accepted {
         log,
         launch,
+        superseded,
         intent,
-    } = registry.accept(id, || {
-        let log = RunLog::start(
-            id,
-            started,
-            agent.limits().max_log_bytes,
-            registry.house.clone(),
-            registry.clone(),
-        );
-        let launch = Launch::new(log.clone(), agent.clone(), messages, supervisor);
-        (log, launch)
+    } = registry.accept(id, asks, || {
+        let (house, keeper) = (registry.house.clone(), registry.clone());
+        let recall = recall(&registry.house.store, agent, memory);
+        let log = RunLog::start(id, started, agent, house, keeper);
+        let guard = Guard::new(log.clone(), agent.clone(), 0, recall);
+        (log, Launch::new(guard, supervisor))
     })?;
     log.flush();
     if let Some(launch) = launch {
         registry.launch(launch);
+    }
+    for other in superseded {
+        other.cancel(&CancelRequest::new(CancelReason::Superseded));
     }
     let Err(error) = stored(&log).await else {
         return Ok(Run::new(log));
@@ -141,19 +170,10 @@ pub(super) async fn start(
     Err(error)
 }
 
-/// What the model is asked: the agent's instructions, then the input.
-fn conversation(agent: &Agent, input: &[Message]) -> Result<Arc<[Message]>, StartError> {
-    let instructions = agent.instructions();
-    let system = (!instructions.is_empty()).then(|| Message::system(instructions));
-    let messages: Arc<[Message]> = system.into_iter().chain(input.iter().cloned()).collect();
-    if messages.is_empty() {
-        return Err(StartError::EmptyInput);
-    }
-    Ok(messages)
-}
-
-fn is_session_id(text: &str) -> bool {
-    (1..=256).contains(&text.len()) && !text.chars().any(char::is_control)
+/// Whether a text can be the id of a session. If not, how many bytes it has.
+pub(super) fn check_session(id: &str) -> Result<(), usize> {
+    let fits = (1..=256).contains(&id.len()) && !id.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(id.len()) }
 }
 
 async fn stored(log: &Arc<RunLog>) -> Result<(), AppendError> {

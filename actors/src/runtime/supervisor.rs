@@ -45,7 +45,7 @@ impl Drop for Supervisor {
     /// However it ended: nobody can launch a run any more, so none is accepted, and those that wait end.
     fn drop(&mut self) {
         self.registry.close();
-        drop(self.registry.empty_queue());
+        self.registry.empty_queue();
     }
 }
 

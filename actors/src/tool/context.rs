@@ -11,7 +11,7 @@ use crate::{cancel::CancelReason, event::ToolCallProcess, id::RunId};
 /// Who called, as a tool sees it: the log of the run.
 pub(crate) trait Caller: Send + Sync {
     /// The call tells how far it is.
-    fn progress(&self, call: &Arc<str>, text: Arc<str>);
+    fn progress(self: Arc<Self>, call: &Arc<str>, text: Arc<str>);
     /// The call is about to run a program. Ready when that is stored; `false`: the run takes no more of it.
     fn process(self: Arc<Self>, process: ToolCallProcess) -> BoxFuture<'static, bool>;
 }
@@ -106,7 +106,7 @@ impl ToolContext {
     /// Tells whoever reads the run how far the call is. Not heard any more once the run has been cancelled.
     pub fn progress(&self, text: impl Into<Arc<str>>) {
         if let Some(caller) = &self.caller {
-            caller.progress(&self.call_id, text.into());
+            caller.clone().progress(&self.call_id, text.into());
         }
     }
 

@@ -1,0 +1,317 @@
+//! The judge's decisions on tools: what is called, what comes back, and what waits for a person.
+
+use std::{future::poll_fn, sync::Arc, time::Duration};
+
+use futures::{FutureExt, future::BoxFuture};
+use tokio::time::Instant;
+
+use super::{
+    Waiter,
+    judge::{MAX_LOG_BYTES, Verdict},
+    log::{Inner, RunLog},
+    open::tool_error,
+};
+use crate::{
+    agent::Agent,
+    cancel::ToolEnd,
+    event::{
+        Continued, Decision, EventKind, ModelRequestCompleted, Paused, ToolCallCompleted,
+        ToolCallProcess, ToolCallProgress, ToolFault,
+    },
+    id::Timestamp,
+    machine::{Input, State},
+    message::ToolCall,
+    outcome::FinishReason,
+    status::RunStatus,
+    tool::{CallFault, Caller},
+    transcript::Transcript,
+};
+
+/// What is to become of a call that has not begun.
+pub(super) enum Plan {
+    /// It is called.
+    Begin,
+    /// A person has to approve it.
+    Wait,
+    /// It is not called; the model is told why.
+    Refuse(ToolFault, Arc<str>),
+}
+
+/// Calls that may begin, once everything up to `seq` is stored.
+#[derive(Debug, Default)]
+pub(super) struct Begun {
+    pub(super) seq: u64,
+    pub(super) calls: Vec<Arc<ToolCall>>,
+}
+
+/// Why a run does not go on after a pause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NotContinued {
+    NotPaused(RunStatus),
+    /// A call that waits, and of which nothing was decided.
+    Undecided(Arc<str>),
+    /// A decision on a call that does not wait.
+    UnknownCall(Arc<str>),
+}
+
+impl RunLog {
+    /// The model has finished an answer that asks for `calls`.
+    pub(super) fn answered(
+        self: &Arc<Self>,
+        finish: FinishReason,
+        calls: Vec<Arc<ToolCall>>,
+    ) -> Verdict {
+        let mut inner = self.lock();
+        if !inner.lawful(Input::Calls) {
+            return Verdict::Stop;
+        }
+        let words = calls.iter().map(|call| bytes_of(call)).sum();
+        if !self.fits(&mut inner, words) {
+            return self.over_budget(inner, MAX_LOG_BYTES);
+        }
+        for call in &calls {
+            inner.open.ask(call.clone());
+        }
+        self.complete_request(&mut inner, finish, calls);
+        let most = self.limits.max_tool_calls;
+        if most.is_some_and(|most| inner.open.count > most) {
+            return self.over_budget(inner, "max_tool_calls");
+        }
+        self.go_on(inner)
+    }
+
+    /// The model has finished an answer, and is to be asked again, since somebody has said something.
+    pub(super) fn turned(self: &Arc<Self>, finish: FinishReason) -> Verdict {
+        let mut inner = self.lock();
+        if !inner.lawful(Input::Turned) {
+            return Verdict::Stop;
+        }
+        self.complete_request(&mut inner, finish, Vec::new());
+        self.go_on(inner)
+    }
+
+    fn complete_request(&self, inner: &mut Inner, finish: FinishReason, calls: Vec<Arc<ToolCall>>) {
+        let (turn, attempt) = inner.request;
+        let completed = ModelRequestCompleted {
+            turn,
+            attempt,
+            finish,
+            usage: inner.tally.close(),
+            calls,
+            fault: None,
+            retry_in_ms: None,
+        };
+        let kind = EventKind::ModelRequestCompleted(Arc::new(completed));
+        self.write(inner, Instant::now(), kind);
+    }
+
+    /// Takes calls up that were asked for before: the run goes on after a pause or a crash. `false`: it may not.
+    pub(super) fn takes_calls_up(&self) -> bool {
+        self.lock().lawful(Input::Calls)
+    }
+
+    /// Begins what may begin of the open calls. `None`: the run is to stop.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        plan: impl Fn(&ToolCall, Option<&Decision>) -> Plan,
+    ) -> Option<Begun> {
+        let mut inner = self.lock();
+        if !inner.lawful(Input::Told) {
+            return None;
+        }
+        let now = Instant::now();
+        let mut begun = Begun::default();
+        let mut refused = Vec::new();
+        let mut events = Vec::new();
+        for open in inner.open.iter_mut().filter(|open| !open.begun) {
+            match plan(&open.call, open.decision.as_ref()) {
+                Plan::Begin => {
+                    open.begun = true;
+                    begun.calls.push(open.call.clone());
+                    events.push(EventKind::ToolCallStarted(open.call.clone()));
+                }
+                Plan::Wait => {}
+                Plan::Refuse(kind, words) => {
+                    refused.push(open.call.id.clone());
+                    events.push(tool_error(&open.call, kind, words));
+                }
+            }
+        }
+        for id in refused {
+            inner.open.close(&id);
+        }
+        for kind in events {
+            self.write(&mut inner, now, kind);
+        }
+        begun.seq = inner.decided;
+        // Whoever waits for `seq` waits for the store anyway.
+        let _ = self.go_on(inner);
+        Some(begun)
+    }
+
+    /// A call has come to its end, with its output or with a fault.
+    pub(super) fn returned(
+        self: &Arc<Self>,
+        call: &ToolCall,
+        result: Result<Arc<str>, CallFault>,
+    ) -> Verdict {
+        let mut inner = self.lock();
+        if !inner.lawful(Input::Returned) {
+            return Verdict::Stop;
+        }
+        let Some(open) = inner.open.close(&call.id) else {
+            return Verdict::Stop;
+        };
+        let words = match &result {
+            Ok(words) | Err((_, words)) => words.len(),
+        };
+        let fits = self.fits(&mut inner, words);
+        let kind = match result {
+            _ if !fits => {
+                let words = "The result did not fit into what a run may hold.";
+                tool_error(call, ToolFault::Failed, words)
+            }
+            Ok(output) => EventKind::ToolCallCompleted(Arc::new(ToolCallCompleted {
+                id: call.id.clone(),
+                output,
+            })),
+            Err((kind, words)) => tool_error(call, kind, words),
+        };
+        self.write(&mut inner, Instant::now(), kind);
+        if inner.state == State::Cancelling {
+            inner.open.finished_late(&open);
+        } else if !fits {
+            return self.over_budget(inner, MAX_LOG_BYTES);
+        }
+        self.go_on(inner)
+    }
+
+    /// A call was cut: how it ended.
+    pub(super) fn cut(&self, call: &ToolCall, end: ToolEnd) {
+        if let Some(open) = self.lock().open.get_mut(&call.id) {
+            open.end = Some(end);
+        }
+    }
+
+    /// Whether calls wait for a person.
+    pub(super) fn waits_for_a_person(&self) -> bool {
+        self.lock().open.waiting().next().is_some()
+    }
+
+    /// Whether calls are open.
+    pub(super) fn has_open_calls(&self) -> bool {
+        !self.lock().open.is_empty()
+    }
+
+    /// Pauses the run, which has been at work for `worked` since it got its slot. Nobody may work for it when this is
+    /// called: a person may decide in this very moment. `false`: the law does not have it now.
+    pub(super) fn pause(self: &Arc<Self>, worked: Duration, agent: Agent) -> bool {
+        let mut inner = self.lock();
+        if !inner.lawful(Input::Pauses) {
+            return false;
+        }
+        inner.worked = worked;
+        let now = Instant::now();
+        let calls = inner.open.waiting().map(|open| open.call.clone()).collect();
+        let expires_at = self.limits.pause_expiry.map(|expiry| {
+            let millis = u64::try_from(expiry.as_millis()).unwrap_or(u64::MAX);
+            let at = self.house.clock.at(now).as_millis();
+            Timestamp::from_millis(at.saturating_add(millis))
+        });
+        let paused = Paused { calls, expires_at };
+        self.write(&mut inner, now, EventKind::Paused(Arc::new(paused)));
+        let (steers, status) = (inner.steers.take(), inner.status);
+        let batch = self.next_batch(&mut inner);
+        drop(inner);
+        steers.too_late(status);
+        self.keeper.paused(self.id, agent);
+        self.carry(batch);
+        true
+    }
+
+    /// Goes on after a pause, with these decisions. The append that stores it acquires the run. Answers its position.
+    pub(crate) fn go_on_with(&self, continued: Continued) -> Result<u64, NotContinued> {
+        let mut inner = self.lock();
+        if inner.state != State::Paused {
+            return Err(NotContinued::NotPaused(inner.status));
+        }
+        let decision = |id: &str| {
+            let mut decisions = continued.decisions.iter();
+            decisions.find(|(call, _)| **call == *id)
+        };
+        let undecided = inner
+            .open
+            .waiting()
+            .find(|open| decision(&open.call.id).is_none());
+        if let Some(open) = undecided {
+            return Err(NotContinued::Undecided(open.call.id.clone()));
+        }
+        for (id, _) in &continued.decisions {
+            if !inner.open.waiting().any(|open| open.call.id == *id) {
+                return Err(NotContinued::UnknownCall(id.clone()));
+            }
+        }
+        for open in inner.open.iter_mut() {
+            open.decision = decision(&open.call.id).map(|(_, decision)| decision.clone());
+        }
+        self.continued(&mut inner, continued);
+        Ok(inner.decided)
+    }
+
+    /// Writes that the run goes on.
+    pub(super) fn continued(&self, inner: &mut Inner, continued: Continued) {
+        inner.lawful(Input::Continues);
+        inner.acquires = true;
+        let kind = EventKind::Continued(Arc::new(continued));
+        self.write(inner, Instant::now(), kind);
+    }
+
+    /// All that the run has said and heard, folded. Only for a log that holds its run from the start.
+    pub(crate) fn transcript(&self) -> Transcript {
+        let mut transcript = Transcript::new();
+        let last = self.lock().decided;
+        for event in (1..=last).filter_map(|seq| self.tape.get(seq)) {
+            transcript.event(&event.kind);
+        }
+        transcript
+    }
+}
+
+impl Caller for RunLog {
+    fn progress(self: Arc<Self>, call: &Arc<str>, text: Arc<str>) {
+        let mut inner = self.lock();
+        if !inner.lawful(Input::Told) || !self.fits(&mut inner, text.len()) {
+            return;
+        }
+        let id = call.clone();
+        let kind = EventKind::ToolCallProgress(Arc::new(ToolCallProgress { id, text }));
+        self.write(&mut inner, Instant::now(), kind);
+        // A tool is not held up by a slow store: `fits` bounds what it can say.
+        let _ = self.go_on(inner);
+    }
+
+    fn process(self: Arc<Self>, process: ToolCallProcess) -> BoxFuture<'static, bool> {
+        let seq = {
+            let mut inner = self.lock();
+            if !inner.lawful(Input::Told) || !self.fits(&mut inner, process.boot.len()) {
+                return futures::future::ready(false).boxed();
+            }
+            let kind = EventKind::ToolCallProcess(Arc::new(process));
+            self.write(&mut inner, Instant::now(), kind);
+            let seq = inner.decided;
+            let _ = self.go_on(inner);
+            seq
+        };
+        async move {
+            let mut waiter = Waiter::new(&self);
+            let stored = poll_fn(|cx| waiter.log.poll_mark(seq, &mut waiter.key, cx));
+            stored.await.is_ok()
+        }
+        .boxed()
+    }
+}
+
+fn bytes_of(call: &ToolCall) -> usize {
+    // Asked for, begun: the words are written twice.
+    2 * (call.id.len() + call.name.len() + call.arguments.len())
+}

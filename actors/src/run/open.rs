@@ -1,0 +1,134 @@
+//! The calls of a run that have no result yet.
+
+use std::sync::Arc;
+
+use crate::{
+    cancel::{ToolEnd, ToolReceipt},
+    event::{Decision, EventKind, ToolCallError, ToolFault},
+    message::ToolCall,
+};
+
+/// The calls of one run that have no result, and, after a cancel, how those ended that had none then.
+#[derive(Debug, Default)]
+pub(super) struct OpenCalls {
+    calls: Vec<OpenCall>,
+    /// How many calls there were in all.
+    pub(super) count: u32,
+    /// Those that came to an end after the cancel.
+    finished: Vec<ToolReceipt>,
+}
+
+/// A call without a result.
+#[derive(Debug)]
+pub(super) struct OpenCall {
+    pub(super) call: Arc<ToolCall>,
+    /// It is, or was, at work.
+    pub(super) begun: bool,
+    /// What a person has decided of it.
+    pub(super) decision: Option<Decision>,
+    /// How the cancel of its run ended it, as far as that is known.
+    pub(super) end: Option<ToolEnd>,
+}
+
+impl OpenCalls {
+    /// The model asks for a call.
+    pub(super) fn ask(&mut self, call: Arc<ToolCall>) {
+        self.count = self.count.saturating_add(1);
+        self.calls.push(OpenCall {
+            call,
+            begun: false,
+            decision: None,
+            end: None,
+        });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &OpenCall> {
+        self.calls.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut OpenCall> {
+        self.calls.iter_mut()
+    }
+
+    /// Those that have not begun.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &OpenCall> {
+        self.calls.iter().filter(|open| !open.begun)
+    }
+
+    pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut OpenCall> {
+        self.calls.iter_mut().find(|open| *open.call.id == *id)
+    }
+
+    /// A call has its result.
+    pub(super) fn close(&mut self, id: &str) -> Option<OpenCall> {
+        let at = self.calls.iter().position(|open| *open.call.id == *id)?;
+        Some(self.calls.remove(at))
+    }
+
+    /// A call has come to its end after the cancel.
+    pub(super) fn finished_late(&mut self, call: &OpenCall) {
+        self.finished.push(receipt(&call.call, ToolEnd::Finished));
+    }
+
+    /// Closes what is left when the run ends: the results that the calls could not give themselves, and, for a receipt,
+    /// how each ended. `fault` is what became of those that were at work, in words for the model.
+    pub(super) fn close_all(
+        &mut self,
+        cancelled: bool,
+        fault: (ToolFault, &str),
+    ) -> (Vec<EventKind>, Vec<ToolReceipt>) {
+        let mut receipts = std::mem::take(&mut self.finished);
+        let mut results = Vec::with_capacity(self.calls.len());
+        for open in std::mem::take(&mut self.calls) {
+            let end = match (open.begun, open.end) {
+                (false, _) => ToolEnd::NotStarted,
+                (true, Some(end)) => end,
+                (true, None) if fault.0 == ToolFault::UnknownOutcome => ToolEnd::Unknown,
+                (true, None) => ToolEnd::Abandoned,
+            };
+            let (kind, words) = match end {
+                ToolEnd::NotStarted if cancelled => (
+                    ToolFault::NotStarted,
+                    "The call was not begun: the run was cancelled.",
+                ),
+                ToolEnd::NotStarted => (
+                    ToolFault::NotStarted,
+                    "The call was not begun: the run had failed.",
+                ),
+                ToolEnd::Unknown => (
+                    ToolFault::UnknownOutcome,
+                    "It is not known whether the call was done: the process ended while it was at work.",
+                ),
+                ToolEnd::Finished | ToolEnd::Stopped | ToolEnd::Abandoned => fault,
+            };
+            results.push(tool_error(&open.call, kind, words));
+            receipts.push(receipt(&open.call, end));
+        }
+        (results, receipts)
+    }
+}
+
+fn receipt(call: &ToolCall, end: ToolEnd) -> ToolReceipt {
+    ToolReceipt {
+        id: call.id.clone(),
+        name: call.name.clone(),
+        end,
+    }
+}
+
+/// The result of a call that has no output.
+pub(super) fn tool_error(
+    call: &ToolCall,
+    kind: ToolFault,
+    words: impl Into<Arc<str>>,
+) -> EventKind {
+    EventKind::ToolCallError(Arc::new(ToolCallError {
+        id: call.id.clone(),
+        kind,
+        error: words.into(),
+    }))
+}

@@ -1,0 +1,213 @@
+//! A log made of what is stored: a run comes back, after a pause or after a crash.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    log::{Cancel, House, Inner, Keeper, LogLimits, RunLog, nonce, run_span},
+    open::tool_error,
+    poke::Poke,
+};
+use crate::{
+    agent::Agent,
+    cancel::Cut,
+    event::{Continued, Decision, EventKind, RunEvent, ToolCallProcess, ToolFault},
+    id::Timestamp,
+    machine::State,
+    message::Message,
+    status::RunStatus,
+    store::{RunHead, Tape},
+    transcript::Transcript,
+};
+
+impl RunLog {
+    /// The log of a run that nobody works for, by its stored events, all of them. Its first append takes the run over.
+    pub(crate) fn restored(
+        head: &RunHead,
+        events: &[RunEvent],
+        agent: Option<&Agent>,
+        house: Arc<House>,
+        keeper: Arc<dyn Keeper>,
+    ) -> Arc<RunLog> {
+        let tape = Tape::new(head.run_id, 0);
+        for event in events {
+            tape.push(event.at, event.kind.clone());
+        }
+        let state = match head.status {
+            RunStatus::Pending => State::Queued,
+            RunStatus::Cancelling => State::Cancelling,
+            RunStatus::Paused => State::Paused,
+            RunStatus::Running | RunStatus::Completed | RunStatus::Cancelled | RunStatus::Error => {
+                State::Ready
+            }
+        };
+        let span = run_span(head.run_id, &head.agent);
+        let mut inner = Inner::new(state, head.status, head.last, span);
+        inner.fold(events, &house);
+        inner.epoch = head.epoch;
+        inner.acquires = true;
+        Arc::new(RunLog {
+            id: head.run_id,
+            agent: head.agent.clone(),
+            session_id: head.session_id.clone(),
+            poke: Poke::default(),
+            tape: Arc::new(tape),
+            house,
+            keeper,
+            limits: agent.map(LogLimits::of).unwrap_or_default(),
+            nonce: nonce(),
+            inner: Mutex::new(inner),
+        })
+    }
+
+    /// When the run, which is paused, is cancelled unless somebody decides before.
+    pub(crate) fn expires_at(&self) -> Option<Timestamp> {
+        let last = self.lock().decided;
+        let EventKind::Paused(paused) = self.tape.get(last)?.kind else {
+            return None;
+        };
+        paused.expires_at
+    }
+
+    /// When the run was accepted. Only for a log that holds its run from the start.
+    pub(crate) fn created_at(&self) -> Option<Timestamp> {
+        self.tape.get(1).map(|event| event.at)
+    }
+
+    /// The last turn that is behind the run: the one it goes on after.
+    pub(crate) fn turn(&self) -> u32 {
+        self.lock().request.0
+    }
+
+    /// The programs that calls without a result had at work.
+    pub(crate) fn open_processes(&self) -> Vec<Arc<ToolCallProcess>> {
+        let inner = self.lock();
+        let mut processes = Vec::new();
+        for seq in 1..=inner.decided {
+            if let Some(EventKind::ToolCallProcess(process)) =
+                self.tape.get(seq).map(|event| event.kind)
+                && inner.open.iter().any(|open| open.call.id == process.id)
+            {
+                processes.push(process);
+            }
+        }
+        processes
+    }
+
+    /// Goes on after a crash, from the last completed step. A call that was at work is made again where its tool allows
+    /// that; of any other the model is told that its outcome is not known.
+    pub(crate) fn resume(&self, agent: &Agent) {
+        let mut inner = self.lock();
+        // Nobody works for it, like for a paused run, and the law lets it go on like one.
+        inner.state = State::Paused;
+        let mut unknown = Vec::new();
+        for open in inner.open.iter_mut().filter(|open| open.begun) {
+            let tool = agent.tool(&open.call.name);
+            if tool.is_some_and(|tool| tool.settings().repeatable) {
+                open.begun = false;
+                // Whoever approved it has approved it.
+                open.decision = Some(Decision::Approve);
+            } else {
+                unknown.push(open.call.clone());
+            }
+        }
+        self.continued(&mut inner, Continued::default());
+        let now = Instant::now();
+        for call in unknown {
+            inner.open.close(&call.id);
+            let words = "It is not known whether the call was done: the process ended while it was at work.";
+            let kind = tool_error(&call, ToolFault::UnknownOutcome, words);
+            self.write(&mut inner, now, kind);
+        }
+    }
+}
+
+impl Inner {
+    /// Takes in what the stored events say of where the run stands.
+    fn fold(&mut self, events: &[RunEvent], house: &House) {
+        let mut transcript = Transcript::new();
+        let (mut since, mut decisions) = (None, &[][..]);
+        let mut asked: Option<u64> = None;
+        for event in events {
+            transcript.event(&event.kind);
+            match &event.kind {
+                EventKind::ModelRequestStarted { turn, attempt } => {
+                    since.get_or_insert(event.at);
+                    self.request = (*turn, *attempt);
+                    let messages = transcript.messages();
+                    asked = Some(messages.iter().map(Message::bytes).sum());
+                    self.tally.ask(asked.unwrap_or_default());
+                    self.count(0);
+                }
+                EventKind::Content { text } | EventKind::ReasoningContent { text } => {
+                    self.tally.said(text.len() as u64);
+                    self.count(text.len());
+                }
+                EventKind::ModelRequestCompleted(completed) => {
+                    asked = None;
+                    self.tally.closed_with(completed.usage);
+                    self.open.count += u32::try_from(completed.calls.len()).unwrap_or(u32::MAX);
+                    self.count(0);
+                }
+                EventKind::ToolCallCompleted(done) => self.count(done.output.len()),
+                EventKind::ToolCallError(failed) => self.count(failed.error.len()),
+                EventKind::ToolCallProgress(told) => self.count(told.text.len()),
+                EventKind::CancelRequested { cancel } => {
+                    let ago = house.clock.at(Instant::now()).as_millis();
+                    let ago = Duration::from_millis(ago.saturating_sub(event.at.as_millis()));
+                    let now = Instant::now();
+                    self.cancel = Some(Cancel {
+                        seq: event.seq,
+                        at: event.at,
+                        since: now.checked_sub(ago).unwrap_or(now),
+                        reason: cancel.reason.clone(),
+                        by: cancel.by.clone(),
+                        cut: match (asked, transcript.open_calls().next()) {
+                            (Some(_), _) => Cut::Streaming,
+                            (None, Some(_)) => Cut::Tool,
+                            (None, None) => Cut::Starting,
+                        },
+                    });
+                }
+                EventKind::Paused(_) => {
+                    if let Some(since) = since.take() {
+                        let millis = event.at.as_millis().saturating_sub(since.as_millis());
+                        self.worked += Duration::from_millis(millis);
+                    }
+                }
+                EventKind::Continued(continued) => decisions = &continued.decisions,
+                EventKind::Started(_)
+                | EventKind::ToolCallStarted(_)
+                | EventKind::ToolCallProcess(_)
+                | EventKind::Steered { .. }
+                | EventKind::Completed { .. }
+                | EventKind::Cancelled { .. }
+                | EventKind::Error { .. } => {}
+            }
+        }
+        let count = self.open.count;
+        for call in transcript.open_calls() {
+            self.open.ask(call.clone());
+            let decision = decisions.iter().find(|(id, _)| *id == call.id);
+            if let Some(open) = self.open.get_mut(&call.id) {
+                open.begun = transcript.is_begun(&call.id);
+                open.decision = decision.map(|(_, decision)| decision.clone());
+            }
+        }
+        self.open.count = count;
+        // An answer that was cut is asked for again: its turn is not behind the run.
+        if asked.is_some() {
+            self.request.0 = self.request.0.saturating_sub(1);
+        }
+    }
+
+    fn count(&mut self, words: usize) {
+        self.bytes = self
+            .bytes
+            .saturating_add(words as u64 + super::judge::EVENT_BYTES);
+    }
+}

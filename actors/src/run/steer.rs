@@ -1,0 +1,168 @@
+//! Words for a run that is at work.
+
+use std::{
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{sync::oneshot, time::Instant};
+
+use super::{
+    Run, Waiter,
+    log::{Inner, RunLog},
+};
+use crate::{event::EventKind, machine::State, message::Message, status::RunStatus};
+
+/// How many words may wait for their place at a time.
+const MOST_WAITING: usize = 64;
+
+/// The answer to [`Run::steer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum SteerOutcome {
+    /// The model was told, at this position of the log.
+    Applied {
+        /// The position of the `Steered` event.
+        seq: u64,
+    },
+    /// The run has no place for it any more: it had ended, was being cancelled, or is paused.
+    TooLate {
+        /// Where the run stood.
+        status: RunStatus,
+    },
+    /// Too many such words wait already.
+    Full,
+}
+
+/// What was said to a run and not passed on yet.
+#[derive(Debug, Default)]
+pub(super) struct Steers(VecDeque<Steer>);
+
+#[derive(Debug)]
+struct Steer {
+    message: Arc<Message>,
+    answer: oneshot::Sender<SteerOutcome>,
+}
+
+impl Steers {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Takes out all of them. Answered outside the log's lock, since an answer wakes whoever asked.
+    pub(super) fn take(&mut self) -> Steers {
+        std::mem::take(self)
+    }
+
+    /// Answers that the run has no place for them any more.
+    pub(super) fn too_late(self, status: RunStatus) {
+        for steer in self.0 {
+            // Whoever asked may not care for the answer.
+            let _ = steer.answer.send(SteerOutcome::TooLate { status });
+        }
+    }
+}
+
+impl Run {
+    /// Says something to the run while it is at work. The model is told at the next safe point: together with the results
+    /// of the tools that are at work, or, where the run would have ended, in a turn more.
+    ///
+    /// The words are taken in this call; the future that is returned waits until the model is asked with them, and that
+    /// is stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future does not take the words back.
+    pub fn steer(&self, words: &str) -> impl Future<Output = SteerOutcome> + Send + use<> {
+        let taken = self.log.steer(Message::user(words));
+        let log = self.log.clone();
+        async move {
+            let outcome = match taken {
+                Ok(answer) => answer.await.unwrap_or_else(|_| SteerOutcome::TooLate {
+                    status: log.status(),
+                }),
+                Err(refused) => refused,
+            };
+            if let SteerOutcome::Applied { seq } = outcome {
+                let mut waiter = Waiter::new(&log);
+                let stored = poll_fn(|cx| waiter.log.poll_mark(seq, &mut waiter.key, cx)).await;
+                if stored.is_err() {
+                    return SteerOutcome::TooLate {
+                        status: log.status(),
+                    };
+                }
+            }
+            outcome
+        }
+    }
+}
+
+impl RunLog {
+    fn steer(&self, message: Message) -> Result<oneshot::Receiver<SteerOutcome>, SteerOutcome> {
+        let mut inner = self.lock();
+        match inner.state {
+            State::Queued
+            | State::Ready
+            | State::Connecting
+            | State::Waiting
+            | State::Streaming
+            | State::Resting
+            | State::Calling
+                if inner.lost.is_none() => {}
+            State::Queued
+            | State::Ready
+            | State::Connecting
+            | State::Waiting
+            | State::Streaming
+            | State::Resting
+            | State::Calling
+            | State::Paused
+            | State::Cancelling
+            | State::Ended(_) => {
+                return Err(SteerOutcome::TooLate {
+                    status: inner.status,
+                });
+            }
+        }
+        let room = inner.steers.0.len() < MOST_WAITING;
+        if !room || !self.fits(&mut inner, message.text().len()) {
+            return Err(SteerOutcome::Full);
+        }
+        let (answer, answered) = oneshot::channel();
+        inner.steers.0.push_back(Steer {
+            message: Arc::new(message),
+            answer,
+        });
+        Ok(answered)
+    }
+
+    /// Whether somebody has said something that the model is to be told.
+    pub(super) fn is_steered(&self) -> bool {
+        !self.lock().steers.is_empty()
+    }
+
+    /// Writes down what was said from outside: the model is about to be told.
+    pub(super) fn take_in(&self) {
+        let mut inner = self.lock();
+        if !may_ask(&inner) {
+            return;
+        }
+        let now = Instant::now();
+        let mut answers = Vec::new();
+        for Steer { message, answer } in inner.steers.take().0 {
+            self.write(&mut inner, now, EventKind::Steered { message });
+            answers.push((answer, inner.decided));
+        }
+        drop(inner);
+        for (answer, seq) in answers {
+            let _ = answer.send(SteerOutcome::Applied { seq });
+        }
+    }
+}
+
+/// Whether the model may be asked next.
+fn may_ask(inner: &Inner) -> bool {
+    matches!(inner.state, State::Ready | State::Calling | State::Resting)
+}

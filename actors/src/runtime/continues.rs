@@ -1,0 +1,180 @@
+//! Going on after a pause.
+
+use std::{future::poll_fn, sync::Arc};
+
+use super::{
+    Runtime,
+    launch::Launch,
+    parked::Found,
+    recall::{Memory, recall},
+    registry::{Registry, report},
+};
+use crate::{
+    agent::Agent,
+    error::{ContinueError, EventsError},
+    event::{Continued, Decision},
+    id::RunId,
+    lock::locked,
+    run::{
+        Run, Waiter,
+        actor::{Guard, quietly_drop},
+        calls::NotContinued,
+        log::RunLog,
+    },
+    status::RunStatus,
+};
+
+/// What a person decides of the calls that a paused run waits with.
+///
+/// ```
+/// use quell_actors::Decisions;
+///
+/// let decisions = Decisions::new()
+///     .approve("call-1")
+///     .reject("call-2", "Not on a Sunday.")
+///     .by("ann");
+/// # let _ = decisions;
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decisions(Continued);
+
+impl Decisions {
+    /// None so far.
+    pub fn new() -> Decisions {
+        Decisions::default()
+    }
+
+    /// The call is made.
+    pub fn approve(self, call: impl Into<Arc<str>>) -> Decisions {
+        self.decide(call, Decision::Approve)
+    }
+
+    /// The call is not made; the model is told so, in these words.
+    pub fn reject(self, call: impl Into<Arc<str>>, words: impl Into<Arc<str>>) -> Decisions {
+        self.decide(call, Decision::Reject(words.into()))
+    }
+
+    /// Decides of one call. The last decision counts.
+    pub fn decide(mut self, call: impl Into<Arc<str>>, decision: Decision) -> Decisions {
+        let call = call.into();
+        self.0.decisions.retain(|(other, _)| *other != call);
+        self.0.decisions.push((call, decision));
+        self
+    }
+
+    /// Notes who decided.
+    pub fn by(mut self, who: impl Into<Arc<str>>) -> Decisions {
+        self.0.by = Some(who.into());
+        self
+    }
+}
+
+impl Runtime {
+    /// Makes an agent known, so that runs of it which were paused or cut by a crash can come back in this process. An
+    /// agent of the same name is replaced.
+    pub fn add_agent(&self, agent: &Agent) {
+        let name = agent.shared_name();
+        let before = locked(&self.registry().runs)
+            .agents
+            .insert(name, agent.clone());
+        report(quietly_drop(before));
+    }
+
+    /// Has a paused run go on, once everything it waits for is decided. It is `Pending` then, and waits for a slot and for
+    /// its session like a new one. All handles and streams of the run go on with it.
+    ///
+    /// Of several who do this, and cancels that come in between, one wins; the others are answered with where the run
+    /// stands.
+    ///
+    /// # Errors
+    ///
+    /// [`ContinueError`]; the run stays as it was, unless the error says so.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before the run has gone on, nothing has happened; after that, it goes on.
+    pub async fn continue_run(
+        &self,
+        id: RunId,
+        decisions: Decisions,
+    ) -> Result<Run, ContinueError> {
+        let registry = self.registry();
+        let log = match registry.find_or_restore(id).await? {
+            Found::Log(log) => log,
+            Found::Stored(head) => {
+                return Err(ContinueError::NotPaused {
+                    status: head.status,
+                });
+            }
+            Found::Nothing => return Err(ContinueError::NotFound),
+        };
+        let status = log.status();
+        if status != RunStatus::Paused {
+            return Err(ContinueError::NotPaused { status });
+        }
+        let agent = registry
+            .agent_of(&log)
+            .ok_or_else(|| ContinueError::UnknownAgent(log.agent.clone()))?;
+        let (seq, launch) = registry.readmit(&log, || {
+            let seq = log.go_on_with(decisions.0)?;
+            Ok::<_, ContinueError>((seq, registry.comeback(&log, &agent)))
+        })?;
+        log.flush();
+        if let Some(launch) = launch {
+            registry.launch(launch);
+        }
+        let mut waiter = Waiter::new(&log);
+        let stored = poll_fn(|cx| waiter.log.poll_mark(seq, &mut waiter.key, cx)).await;
+        match stored {
+            Ok(()) => Ok(Run::new(log.clone())),
+            Err(error) => Err(ContinueError::Store {
+                message: error.to_string().into(),
+            }),
+        }
+    }
+}
+
+impl Registry {
+    /// The agent of a run that comes back.
+    fn agent_of(&self, log: &RunLog) -> Option<Agent> {
+        let runs = locked(&self.runs);
+        let parked = runs
+            .parked
+            .get(&log.id)
+            .and_then(|parked| parked.agent.as_ref());
+        let known = runs
+            .known
+            .get(&log.id)
+            .and_then(|known| known.agent.as_ref());
+        let agent = parked.or(known).or_else(|| runs.agents.get(&log.agent));
+        agent.cloned()
+    }
+
+    /// The work of a run that comes back. It remembers what was said before it began.
+    pub(super) fn comeback(&self, log: &Arc<RunLog>, agent: &Agent) -> Launch {
+        let memory = log.session_id.clone().map(|session| Memory {
+            session,
+            but: log.id,
+            before: log.created_at().map(|at| (at, log.id)),
+        });
+        let recall = recall(&self.house.store, agent, memory);
+        let guard = Guard::new(log.clone(), agent.clone(), log.turn(), recall);
+        Launch::new(guard, None)
+    }
+}
+
+impl From<NotContinued> for ContinueError {
+    fn from(not: NotContinued) -> ContinueError {
+        match not {
+            NotContinued::NotPaused(status) => ContinueError::NotPaused { status },
+            NotContinued::Undecided(call) => ContinueError::Undecided(call),
+            NotContinued::UnknownCall(call) => ContinueError::UnknownCall(call),
+        }
+    }
+}
+
+impl From<EventsError> for ContinueError {
+    fn from(error: EventsError) -> ContinueError {
+        ContinueError::Read(error)
+    }
+}

@@ -1,0 +1,101 @@
+//! What was said before in a session.
+
+use std::sync::Arc;
+
+use crate::{
+    agent::{Agent, Interrupted},
+    id::{RunId, Timestamp},
+    message::Message,
+    run::Recall,
+    status::RunStatus,
+    store::{DynStore, ReadError, RunHead, RunQuery},
+    transcript::Transcript,
+};
+use futures::FutureExt;
+
+/// How many events or runs are read at a time.
+const PAGE: usize = 256;
+
+/// Which earlier runs are remembered.
+#[derive(Clone)]
+pub(crate) struct Memory {
+    pub(crate) session: Arc<str>,
+    /// Not this one.
+    pub(crate) but: RunId,
+    /// Only runs older than this.
+    pub(crate) before: Option<(Timestamp, RunId)>,
+}
+
+/// Reads what the model of `agent` is shown of earlier runs, as soon as it is polled; `None` when that is nothing.
+pub(super) fn recall(
+    store: &Arc<dyn DynStore>,
+    agent: &Agent,
+    memory: Option<Memory>,
+) -> Option<Recall> {
+    let (memory, store) = (memory?, store.clone());
+    let (runs, marked) = (
+        agent.history_runs(),
+        agent.interrupted() == Interrupted::Marked,
+    );
+    if runs == 0 {
+        return None;
+    }
+    Some(async move { said_before(&store, memory, runs, marked).await }.boxed())
+}
+
+/// What the last `runs` runs of a session have said and heard, the oldest first. Runs at work have not said it yet.
+pub(super) async fn said_before(
+    store: &Arc<dyn DynStore>,
+    memory: Memory,
+    runs: usize,
+    marked: bool,
+) -> Result<Vec<Message>, ReadError> {
+    let mut heads = Vec::new();
+    let mut query = RunQuery::session(memory.session).limit(PAGE);
+    query.before = memory.before;
+    loop {
+        let page = store.clone().runs(query.clone()).await?;
+        let last = page.last().cloned();
+        let full = page.len() == PAGE;
+        let others = page.into_iter().filter(|head| head.run_id != memory.but);
+        heads.extend(others.filter(|head| is_quiet(head.status)));
+        match last {
+            Some(last) if full && heads.len() < runs => query = query.after(&last),
+            Some(_) | None => break,
+        }
+    }
+    heads.truncate(runs);
+    let mut messages = Vec::new();
+    for head in heads.iter().rev() {
+        messages.extend(transcript(store, head).await?.into_history(marked));
+    }
+    Ok(messages)
+}
+
+/// Whether nobody works for a run of this status.
+fn is_quiet(status: RunStatus) -> bool {
+    match status {
+        RunStatus::Completed | RunStatus::Cancelled | RunStatus::Error | RunStatus::Paused => true,
+        RunStatus::Pending | RunStatus::Running | RunStatus::Cancelling => false,
+    }
+}
+
+async fn transcript(store: &Arc<dyn DynStore>, head: &RunHead) -> Result<Transcript, ReadError> {
+    let mut transcript = Transcript::new();
+    let mut after = 0;
+    while after < head.last {
+        let page = match store.clone().read(head.run_id, after, PAGE).await {
+            // It was deleted while it was read.
+            Err(ReadError::Expired { .. }) => return Ok(Transcript::new()),
+            page => page?,
+        };
+        let Some(last) = page.last() else {
+            break;
+        };
+        after = last.seq;
+        for event in &page {
+            transcript.event(&event.kind);
+        }
+    }
+    Ok(transcript)
+}

@@ -1,0 +1,254 @@
+//! Settling what a crash has left, before anything else.
+
+use std::{fmt, future::poll_fn, sync::Arc};
+
+use futures::{StreamExt, stream};
+
+use super::{Runtime, RuntimeConfig, registry::Registry};
+use crate::{
+    agent::{Agent, OnCrash},
+    error::{ContinueError, EventsError},
+    event::ToolCallProcess,
+    id::RunId,
+    run::{Waiter, ending::Ending, log::RunLog},
+    status::RunStatus,
+    store::{RunHead, RunQuery, Store},
+};
+
+/// How many runs are settled at the same time.
+const AT_ONCE: usize = 256;
+
+/// How many are listed at a time.
+const PAGE: usize = 1024;
+
+/// Ends a program that a crash has left at work.
+type EndProcess = Arc<dyn Fn(&ToolCallProcess) + Send + Sync>;
+
+/// What recovery may use.
+#[derive(Clone, Default)]
+pub struct Recover {
+    agents: Vec<Agent>,
+    end_process: Option<EndProcess>,
+}
+
+impl Recover {
+    /// Nothing: runs that were at work end, and those that had not begun do too, since nobody knows their agents.
+    pub fn new() -> Recover {
+        Recover::default()
+    }
+
+    /// Makes an agent known: its runs that had not begun are queued again, those that were at work go on if it says so
+    /// ([`OnCrash::Resume`]), and those that are paused can be continued.
+    pub fn agent(mut self, agent: &Agent) -> Recover {
+        self.agents.push(agent.clone());
+        self
+    }
+
+    /// Says how programs are ended that tools had at work: called for each, before its run is settled.
+    pub fn end_processes(
+        mut self,
+        end: impl Fn(&ToolCallProcess) + Send + Sync + 'static,
+    ) -> Recover {
+        self.end_process = Some(Arc::new(end));
+        self
+    }
+}
+
+impl fmt::Debug for Recover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recover")
+            .field("agents", &self.agents)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What recovery did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// Runs that had been asked to stop, and now ended `Cancelled`.
+    pub cancelled: Vec<RunId>,
+    /// Runs that ended `Error`, with the reason `interrupted`.
+    pub interrupted: Vec<RunId>,
+    /// Runs that had not begun, and are queued again.
+    pub requeued: Vec<RunId>,
+    /// Runs that go on after their last completed step.
+    pub resumed: Vec<RunId>,
+    /// How many wait for a person's decision, as before.
+    pub paused: usize,
+    /// Programs that tools had at work.
+    pub processes: Vec<Arc<ToolCallProcess>>,
+    /// Runs that could not be settled, and why. They are as they were.
+    pub failed: Vec<(RunId, EventsError)>,
+}
+
+/// What became of one run.
+enum Settled {
+    Cancelled,
+    Interrupted,
+    Requeued,
+    Resumed,
+    Paused,
+}
+
+impl Runtime {
+    /// A runtime on a store that has outlived another process. Every run that is found unfinished is settled before this
+    /// returns: it ends `Cancelled` where it had been asked to stop, it is queued again where it had not begun, it waits
+    /// on where it waits for a person, and else it ends `Error`, or goes on where its agent says so.
+    ///
+    /// The store must be nobody else's, or the runs of that other runtime are taken away from it.
+    ///
+    /// # Errors
+    ///
+    /// [`EventsError::Read`] when the unfinished runs could not be listed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    pub async fn open(
+        config: RuntimeConfig,
+        store: impl Store,
+        recover: Recover,
+    ) -> Result<(Runtime, Recovered), EventsError> {
+        let runtime = Runtime::with_store(config, store);
+        for agent in &recover.agents {
+            runtime.add_agent(agent);
+        }
+        let recovered = runtime.recover(&recover).await?;
+        Ok((runtime, recovered))
+    }
+
+    async fn recover(&self, recover: &Recover) -> Result<Recovered, EventsError> {
+        let mut unfinished = Vec::new();
+        let mut query = RunQuery::unfinished().limit(PAGE);
+        loop {
+            let page = self.runs(query.clone()).await?;
+            let full = page.len() == PAGE;
+            let next = page.last().map(|last| query.clone().after(last));
+            unfinished.extend(page);
+            match next {
+                Some(next) if full => query = next,
+                Some(_) | None => break,
+            }
+        }
+        // The oldest first: that is the order in which they go on.
+        unfinished.reverse();
+        let mut recovered = Recovered::default();
+        let registry = self.registry();
+        let mut settling = stream::iter(unfinished)
+            .map(|head| async move {
+                let settled = settle(registry, &head, recover).await;
+                (head.run_id, settled)
+            })
+            .buffered(AT_ONCE);
+        while let Some((run, settled)) = settling.next().await {
+            match settled {
+                Ok((settled, processes)) => {
+                    recovered.processes.extend(processes);
+                    match settled {
+                        Settled::Cancelled => recovered.cancelled.push(run),
+                        Settled::Interrupted => recovered.interrupted.push(run),
+                        Settled::Requeued => recovered.requeued.push(run),
+                        Settled::Resumed => recovered.resumed.push(run),
+                        Settled::Paused => recovered.paused += 1,
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(run_id = %run, %error, "a run could not be settled");
+                    recovered.failed.push((run, error));
+                }
+            }
+        }
+        Ok(recovered)
+    }
+}
+
+type Done = (Settled, Vec<Arc<ToolCallProcess>>);
+
+/// Settles one run.
+async fn settle(
+    registry: &Arc<Registry>,
+    head: &RunHead,
+    recover: &Recover,
+) -> Result<Done, EventsError> {
+    if head.status == RunStatus::Paused {
+        // In memory it is only while somebody reads it, or while its time runs.
+        registry.restore(head).await?;
+        return Ok((Settled::Paused, Vec::new()));
+    }
+    let agent = recover
+        .agents
+        .iter()
+        .rfind(|agent| *agent.name() == *head.agent);
+    let events = registry.events_of(head).await?;
+    let (house, keeper) = (registry.house.clone(), registry.clone());
+    let log = RunLog::restored(head, &events, agent, house, keeper);
+    drop(events);
+    let processes = log.open_processes();
+    if let Some(end) = &recover.end_process {
+        processes.iter().for_each(|process| end(process));
+    }
+    let settled = match (head.status, agent) {
+        (RunStatus::Pending, Some(agent)) => comes_back(registry, &log, agent, false),
+        (RunStatus::Running, Some(agent)) if agent.on_crash() == OnCrash::Resume => {
+            comes_back(registry, &log, agent, true)
+        }
+        (RunStatus::Cancelling, _) => {
+            log.end(Ending::Crashed);
+            Settled::Cancelled
+        }
+        (
+            RunStatus::Pending
+            | RunStatus::Running
+            | RunStatus::Paused
+            | RunStatus::Completed
+            | RunStatus::Cancelled
+            | RunStatus::Error,
+            _,
+        ) => {
+            log.end(Ending::Crashed);
+            Settled::Interrupted
+        }
+    };
+    match settled {
+        Settled::Cancelled | Settled::Interrupted => {
+            let mut waiter = Waiter::new(&log);
+            poll_fn(|cx| waiter.log.poll_ended(&mut waiter.key, cx)).await?;
+        }
+        Settled::Requeued | Settled::Resumed | Settled::Paused => {}
+    }
+    Ok((settled, processes))
+}
+
+/// Has a run go on. One for which there is no place ends as if nobody knew its agent.
+fn comes_back(
+    registry: &Arc<Registry>,
+    log: &Arc<RunLog>,
+    agent: &Agent,
+    resumes: bool,
+) -> Settled {
+    let readmitted = registry.readmit(log, || {
+        if resumes {
+            log.resume(agent);
+        }
+        Ok::<_, ContinueError>(((), registry.comeback(log, agent)))
+    });
+    match readmitted {
+        Ok(((), launch)) => {
+            log.flush();
+            if let Some(launch) = launch {
+                registry.launch(launch);
+            }
+            if resumes {
+                Settled::Resumed
+            } else {
+                Settled::Requeued
+            }
+        }
+        Err(error) => {
+            tracing::warn!(run_id = %log.id, %error, "there is no place for a run to go on");
+            log.end(Ending::Crashed);
+            Settled::Interrupted
+        }
+    }
+}

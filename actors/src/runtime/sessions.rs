@@ -1,0 +1,206 @@
+//! Sessions and runs as they are kept: listed, read, named and deleted.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{
+    Runtime, Which,
+    recall::{Memory, said_before},
+    registry::Registry,
+};
+use crate::{
+    cancel::{CancelReason, CancelRequest},
+    error::{EventsError, SessionError},
+    id::RunId,
+    lock::locked,
+    message::Message,
+    status::RunStatus,
+    store::{ReadError, RunHead, RunQuery, SessionHead, SessionQuery, WriteError},
+};
+
+impl Runtime {
+    /// The stored runs that `query` asks for, the newest first, a page at a time. A run at work is shown as it is stored,
+    /// which may be a moment behind [`Run::status`](crate::Run::status).
+    ///
+    /// # Errors
+    ///
+    /// [`EventsError::Read`] when the store could not be read.
+    pub async fn runs(&self, query: RunQuery) -> Result<Vec<RunHead>, EventsError> {
+        let store = self.registry().house.store.clone();
+        store.runs(query).await.map_err(EventsError::from)
+    }
+
+    /// The session of this id.
+    ///
+    /// # Errors
+    ///
+    /// [`EventsError::Read`] when the store could not be read.
+    pub async fn session(
+        &self,
+        id: impl Into<Arc<str>>,
+    ) -> Result<Option<SessionHead>, EventsError> {
+        let store = self.registry().house.store.clone();
+        store.session(id.into()).await.map_err(EventsError::from)
+    }
+
+    /// The sessions that `query` asks for, the newest first, a page at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`EventsError::Read`] when the store could not be read.
+    pub async fn sessions(&self, query: SessionQuery) -> Result<Vec<SessionHead>, EventsError> {
+        let store = self.registry().house.store.clone();
+        store.sessions(query).await.map_err(EventsError::from)
+    }
+
+    /// What a model would be shown of the last `runs` runs of a session, the oldest first. Answers that were cut are
+    /// marked. Runs at work are left out.
+    ///
+    /// # Errors
+    ///
+    /// [`EventsError`] when the store could not be read.
+    pub async fn messages(
+        &self,
+        session: impl Into<Arc<str>>,
+        runs: usize,
+    ) -> Result<Vec<Message>, EventsError> {
+        let memory = Memory {
+            session: session.into(),
+            but: RunId::new(),
+            before: None,
+        };
+        let store = &self.registry().house.store;
+        Ok(said_before(store, memory, runs, true).await?)
+    }
+
+    /// Gives a session a name, or takes it away; a session that is not there is made. A name has 1 to 256 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`].
+    pub async fn name_session(
+        &self,
+        id: impl Into<Arc<str>>,
+        name: Option<&str>,
+    ) -> Result<(), SessionError> {
+        let id = id.into();
+        super::start::check_session(&id).map_err(|bytes| SessionError::InvalidId { bytes })?;
+        let named = name.map_or(1, str::len);
+        if !(1..=256).contains(&named) {
+            return Err(SessionError::InvalidName { bytes: named });
+        }
+        let house = &self.registry().house;
+        let at = house.clock.at(Instant::now());
+        let store = house.store.clone();
+        Ok(store.name_session(id, name.map(Arc::from), at).await?)
+    }
+
+    /// Deletes a session with all its runs. Those that have not ended are cancelled first, with the reason
+    /// `SessionDeleted`, and awaited; no run of the session is started meanwhile. `false`: there was no such session.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`]. What was cancelled stays so.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, what was cancelled stays so, and the session may be there or not.
+    pub async fn delete_session(&self, id: impl Into<Arc<str>>) -> Result<bool, SessionError> {
+        let id = id.into();
+        let registry = self.registry();
+        let _closed = Closed::new(registry, id.clone())?;
+        let request = CancelRequest::new(CancelReason::SessionDeleted);
+        let which = Which::Session(id.clone());
+        self.cancel_known(&which, &request).await;
+        registry.none_left(&which).await;
+        for log in registry.parked_of(&id) {
+            log.cancel(&request);
+        }
+        let store = registry.house.store.clone();
+        Ok(store.delete_session(id).await?)
+    }
+
+    /// Deletes a run that has ended, or is paused, with all its events. `false`: there was no such run.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::NotEnded`] for any other: cancel it first.
+    pub async fn delete_run(&self, id: RunId) -> Result<bool, SessionError> {
+        let registry = self.registry();
+        if let Some(log) = registry.find_parked(id) {
+            log.cancel(&CancelRequest::new(CancelReason::SessionDeleted));
+        }
+        if let Some(log) = registry.find(id)
+            && log.status() != RunStatus::Paused
+        {
+            return Err(SessionError::NotEnded {
+                status: log.status(),
+            });
+        }
+        let store = registry.house.store.clone();
+        Ok(store.delete_run(id).await?)
+    }
+}
+
+/// A session that takes no runs while it is being deleted.
+struct Closed<'a> {
+    registry: &'a Registry,
+    session: Arc<str>,
+}
+
+impl<'a> Closed<'a> {
+    fn new(registry: &'a Registry, session: Arc<str>) -> Result<Closed<'a>, SessionError> {
+        let is_first = locked(&registry.runs).deleted.insert(session.clone());
+        if is_first {
+            Ok(Closed { registry, session })
+        } else {
+            Err(SessionError::BeingDeleted)
+        }
+    }
+}
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        locked(&self.registry.runs).deleted.remove(&self.session);
+    }
+}
+
+impl Registry {
+    /// Waits until nothing is under way for such runs.
+    async fn none_left(&self, which: &Which) {
+        loop {
+            let told = self.gone.notified();
+            let mut told = std::pin::pin!(told);
+            told.as_mut().enable();
+            if !self.all().iter().any(|log| which.holds(log)) {
+                return;
+            }
+            told.await;
+        }
+    }
+}
+
+impl From<WriteError> for SessionError {
+    fn from(error: WriteError) -> SessionError {
+        match error {
+            WriteError::Unknown(message) => SessionError::Store {
+                message,
+                unknown: true,
+            },
+            WriteError::Unavailable(message) => SessionError::Store {
+                message,
+                unknown: false,
+            },
+        }
+    }
+}
+
+impl From<ReadError> for EventsError {
+    fn from(error: ReadError) -> EventsError {
+        match error {
+            ReadError::Expired { first } => EventsError::Expired { first },
+            ReadError::Failed(message) => EventsError::Read { message },
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Something that is to happen later, unless it is dropped before.
+
+use std::time::Duration;
+
+use tokio::{runtime::Handle, task::JoinHandle};
+
+/// Does one thing after a while. Dropping it prevents that.
+#[derive(Debug)]
+pub(super) struct Timer(JoinHandle<()>);
+
+impl Timer {
+    pub(super) fn new(
+        tokio: &Handle,
+        after: Duration,
+        act: impl FnOnce() + Send + 'static,
+    ) -> Timer {
+        Timer(tokio.spawn(async move {
+            // Longer than the clock can tell is never.
+            tokio::time::sleep(after).await;
+            act();
+        }))
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
