@@ -1,9 +1,17 @@
 //! The seam to models: a request in, a stream of chunks out.
 
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "runs call tools in the next change")
+)]
+mod calls;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt, stream::BoxStream};
 
+#[expect(unused_imports, reason = "runs call tools in the next change")]
+pub(crate) use self::calls::{CallsBuilder, TooManyCalls};
 use crate::{message::Message, outcome::FinishReason, tool::ToolSpec};
 
 /// Something that answers requests with a stream of chunks.
