@@ -5,13 +5,21 @@
     expect(dead_code, reason = "runs call tools in the next change")
 )]
 mod calls;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "runs call tools in the next change")
+)]
+mod sendable;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt, stream::BoxStream};
 
 #[expect(unused_imports, reason = "runs call tools in the next change")]
-pub(crate) use self::calls::{CallsBuilder, TooManyCalls};
+pub(crate) use self::{
+    calls::{CallsBuilder, TooManyCalls},
+    sendable::sendable,
+};
 use crate::{message::Message, outcome::FinishReason, tool::ToolSpec};
 
 /// Something that answers requests with a stream of chunks.
