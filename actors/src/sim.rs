@@ -1,7 +1,8 @@
 //! A model that needs no network: for demos, for load, and for tests of your own.
 //!
 //! [`Storyteller`] speaks word by word, at a pace, and is deterministic by its seed. It can stall, fail, cut its answer
-//! off, panic and report usage at any chunk you choose. A [`Gate`] lets a test decide when each chunk comes, and a
+//! off, panic and report usage at any chunk you choose, and call tools. It refuses a conversation that a provider would
+//! refuse, by the rules of [`check_chat`]. A [`Gate`] lets a test decide when each chunk comes, and a
 //! [`Probe`] tells how many of its streams are open, which is what proves that a cancel has reached the model.
 //!
 //! ```
@@ -22,13 +23,16 @@
 //! # }
 //! ```
 
+mod chat;
 mod gate;
 mod plan;
+mod script;
 mod story;
 mod storyteller;
 mod stream;
 
 pub use self::{
+    chat::{ChatFault, check_chat},
     gate::{Gate, Probe},
     storyteller::Storyteller,
 };

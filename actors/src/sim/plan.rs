@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     gate::{Gate, Probe},
+    script::Script,
     story::Source,
 };
 use crate::model::{ModelError, ModelUsage};
@@ -19,6 +20,12 @@ pub(super) struct Plan {
     pub(super) first_after: Option<Duration>,
     pub(super) thinking: Source,
     pub(super) at: BTreeMap<u64, Vec<Act>>,
+    /// The turn in which that happens; in each, unless set.
+    pub(super) acts_in: Option<u64>,
+    /// The tools that are called before the story is told.
+    pub(super) script: Script,
+    /// A conversation that no provider would take is taken.
+    pub(super) lenient: bool,
     /// How the first requests fail, before they connect.
     pub(super) refusals: Vec<ModelError>,
     pub(super) gate: Option<Gate>,

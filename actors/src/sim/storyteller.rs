@@ -3,20 +3,42 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::Stream;
+use serde_json::Value;
 
 use super::{
     gate::{Gate, Probe},
     plan::{Act, Plan},
+    script::Script,
     story::Source,
     stream,
 };
 use crate::model::{Model, ModelChunk, ModelError, ModelRequest, ModelUsage};
 
-/// A model that tells a story, word by word.
+/// A model that tells a story, word by word, and may call tools first.
 ///
-/// Words are counted from 0: `stall_at(3)` says three words and then nothing more. By default a word comes every 50 ms,
-/// the first one 50 ms after the model has connected, which it does at once. Clones tell the same story, and share gate
-/// and probe.
+/// Words are counted from 0 in each answer: `stall_at(3)` says three words and then nothing more. A piece of a call counts
+/// as a word: of each call the first has its id and name, and the others its arguments, a few characters at a time. By
+/// default a word comes every 50 ms, the first one 50 ms after the model has connected, which it does at once. Clones
+/// tell the same story, and share gate and probe.
+///
+/// It is a strict one: a conversation in which [`check_chat`](super::check_chat) finds a fault is refused with a status of
+/// 400, as a provider would refuse it.
+///
+/// Which turn of its calls it plays is in the conversation and nowhere else: as many turns have been played as the model
+/// has made calls since a person spoke last. So a storyteller can serve many runs at once, and plays its part again for
+/// the next question of a session.
+///
+/// ```
+/// use quell_actors::sim::Storyteller;
+/// use serde_json::json;
+///
+/// let model = Storyteller::new("Take a coat, and mind the wind.")
+///     .saying_first("Let me look.")
+///     .calling("forecast", json!({ "city": "Oslo" }))
+///     .calling("forecast", json!({ "city": "Bergen" }))
+///     .next_turn()
+///     .calling("wind", json!({ "city": "Bergen" }));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Storyteller(Arc<Plan>);
 
@@ -41,6 +63,9 @@ impl Storyteller {
             first_after: None,
             thinking: Source::text(""),
             at: BTreeMap::new(),
+            acts_in: None,
+            script: Script::default(),
+            lenient: false,
             refusals: Vec::new(),
             gate: None,
             probe: Probe::default(),
@@ -111,6 +136,55 @@ impl Storyteller {
     /// Says `word` words, reports usage, and goes on.
     pub fn usage_at(self, word: u64, usage: ModelUsage) -> Storyteller {
         self.act(word, Act::Report(usage))
+    }
+
+    /// Has all that was set to happen at a word happen in one turn only, counted from 1: in the first the tools of the
+    /// first turn are called, and the story is told in the one after the last of them. Not set, it happens in each answer
+    /// that comes as far.
+    pub fn only_in_turn(self, turn: u64) -> Storyteller {
+        self.set(|plan| plan.acts_in = Some(turn))
+    }
+
+    /// Calls a tool before the story is told, whether the agent has it or not. More than one of these are calls of one
+    /// answer, at the same time; [`next_turn`](Storyteller::next_turn) stands between calls one after another.
+    pub fn calling(self, tool: &str, arguments: impl Into<Value>) -> Storyteller {
+        self.calling_raw(tool, &arguments.into().to_string())
+    }
+
+    /// The same, with arguments that need not be JSON.
+    pub fn calling_raw(self, tool: &str, arguments: &str) -> Storyteller {
+        self.set(|plan| plan.script.call(tool, arguments))
+    }
+
+    /// Says `text` before the calls of this turn, word by word.
+    pub fn saying_first(self, text: &str) -> Storyteller {
+        self.set(|plan| plan.script.say(text))
+    }
+
+    /// The calls that are set from here on are made when the results of those before have come.
+    pub fn next_turn(self) -> Storyteller {
+        self.set(|plan| plan.script.turn())
+    }
+
+    /// Makes the calls of the last turn again and again, and never tells its story. Without any calls it does tell it.
+    pub fn calls_tools_for_ever(self) -> Storyteller {
+        self.set(|plan| plan.script.for_ever = true)
+    }
+
+    /// Gives its calls no ids, as some servers do. Otherwise the first call of the first turn is `call-1-0`, the second
+    /// `call-1-1`, and so on; turns are counted through the conversation, so that no id comes twice in it.
+    pub fn without_call_ids(self) -> Storyteller {
+        self.set(|plan| plan.script.without_ids = true)
+    }
+
+    /// How many characters of its arguments a call has in one piece, at least one. Default: 8.
+    pub fn argument_pieces(self, characters: usize) -> Storyteller {
+        self.set(|plan| plan.script.piece = characters)
+    }
+
+    /// Takes also a conversation that no provider would take.
+    pub fn lenient(self) -> Storyteller {
+        self.set(|plan| plan.lenient = true)
     }
 
     /// Refuses the next request that is not refused yet: with one call the first fails with `error` before it connects,

@@ -5,14 +5,13 @@ use std::{sync::Arc, time::Duration};
 use futures::{Stream, stream};
 
 use super::{
+    chat::check_chat,
     gate::Opened,
     plan::{Act, Plan},
+    script::Part,
     story::{Dice, Source, Story},
 };
-use crate::{
-    model::{ModelChunk, ModelError, ModelRequest},
-    outcome::FinishReason,
-};
+use crate::model::{ModelChunk, ModelError, ModelErrorKind, ModelRequest};
 
 type Item = Result<ModelChunk, ModelError>;
 
@@ -22,7 +21,11 @@ struct Teller {
     dice: Dice,
     story: Story,
     stage: Stage,
-    /// Words said.
+    /// What this answer is.
+    part: Part,
+    /// Why it is refused, if it is.
+    fault: Option<ModelError>,
+    /// Words said, and pieces of calls.
     said: u64,
     /// How many of the acts before the next word have been done.
     acted: usize,
@@ -37,9 +40,20 @@ enum Stage {
 }
 
 /// Tells the story of `plan`.
-pub(super) fn tell(plan: Arc<Plan>, _: ModelRequest) -> impl Stream<Item = Item> + Send + 'static {
+pub(super) fn tell(
+    plan: Arc<Plan>,
+    request: ModelRequest,
+) -> impl Stream<Item = Item> + Send + 'static {
+    let fault = check_chat(&request.messages)
+        .err()
+        .filter(|_| !plan.lenient);
     // In a box, because every item moves it.
     let teller = Box::new(Teller {
+        part: plan.script.answer(&request.messages, &plan.source),
+        fault: fault.map(|fault| {
+            let message = format!("no provider would take this conversation: {fault}");
+            ModelError::new(ModelErrorKind::Status(400), message)
+        }),
         // The jitter must not follow the story's dice.
         dice: Dice::new(plan.seed ^ 0x5EED),
         story: Story::new(plan.seed),
@@ -83,6 +97,9 @@ impl Teller {
         {
             return Some(Err(error.clone()));
         }
+        if let Some(fault) = self.fault.take() {
+            return Some(Err(fault));
+        }
         self.stage = Stage::Thinking(0);
         Some(Ok(ModelChunk::Connected))
     }
@@ -123,23 +140,36 @@ impl Teller {
             Some(_) | None => self.pause(),
         };
         self.wait(pause).await;
-        let word = match &self.plan.source {
-            Source::Words(words) => usize::try_from(self.said)
-                .ok()
-                .and_then(|at| words.get(at).cloned()),
-            Source::Endless => Some(self.story.next_word()),
-        };
-        let Some(word) = word else {
+        let chunk = self.chunk();
+        if let ModelChunk::Finished(_) = chunk {
             self.stage = Stage::Over;
-            return Some(Ok(ModelChunk::Finished(FinishReason::Stop)));
+        } else {
+            self.said += 1;
+            self.acted = 0;
+        }
+        Some(Ok(chunk))
+    }
+
+    /// The next word; after the words the next piece of a call; after these the end.
+    fn chunk(&mut self) -> ModelChunk {
+        let words = match &self.part.words {
+            Source::Words(words) => words,
+            Source::Endless => return ModelChunk::Text(self.story.next_word()),
         };
-        self.said += 1;
-        self.acted = 0;
-        Some(Ok(ModelChunk::Text(word)))
+        let said = usize::try_from(self.said).unwrap_or(usize::MAX);
+        let piece = said.checked_sub(words.len());
+        match piece.map(|piece| self.part.pieces.get(piece)) {
+            None => ModelChunk::Text(words[said].clone()),
+            Some(Some(piece)) => ModelChunk::ToolCall(piece.clone().into()),
+            Some(None) => ModelChunk::Finished(self.part.finish.clone()),
+        }
     }
 
     /// What is to be done before the next word.
     fn act(&self) -> Option<Act> {
+        if self.plan.acts_in.is_some_and(|turn| turn != self.part.turn) {
+            return None;
+        }
         let acts = self.plan.at.get(&self.said)?;
         acts.get(self.acted).cloned()
     }

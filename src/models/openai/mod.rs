@@ -43,6 +43,13 @@ pub use settings::{OpenAiChatBuilder, OpenAiError};
 /// ends the stream without `Finished`, which a run takes for a truncated answer. A failure after a finish reason is no
 /// longer one.
 ///
+/// # Tools
+///
+/// The agent's tools are sent with each request, and what the model calls comes as it is said: each piece with the number
+/// of its call, counted from 0 as they come, whatever a server says of their index. Ids, names and arguments are the
+/// model's own: no id, an empty name and arguments that are no JSON are for the run to deal with. An answer that calls
+/// tools ends with `ToolCalls`, also where the server says `stop`. A conversation is sent as it stands.
+///
 /// # Errors
 ///
 /// A [`ModelError`] names the method, host and path, never user, password, query or key. `Connect`: no connection was

@@ -1,6 +1,6 @@
 //! What is sent.
 
-use quell_actors::{Message, ModelRequest};
+use quell_actors::{Message, ModelRequest, ToolCall, ToolSpec};
 use serde_json::{Map, Value, json};
 
 /// What every request asks besides its messages.
@@ -16,7 +16,8 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// The body of a request. Extra fields win over settings, but not over what makes it a stream of this request.
+    /// The body of a request. Extra fields win over settings, but not over what makes it a stream of this request, nor
+    /// over the agent's tools.
     pub(super) fn body(&self, request: &ModelRequest) -> Vec<u8> {
         let mut body = Map::new();
         if let Some(temperature) = self.temperature {
@@ -35,6 +36,15 @@ impl Asking {
             request.messages.iter().map(message).collect(),
         );
         body.insert("stream".into(), json!(true));
+        if !request.tools.is_empty() {
+            let tools = request.tools.iter().map(|spec| tool(spec)).collect();
+            body.insert("tools".into(), tools);
+        }
+        // OpenAI refuses a word on tools where there are none, and agents with and without tools may share a model.
+        if !body.contains_key("tools") {
+            body.remove("tool_choice");
+            body.remove("parallel_tool_calls");
+        }
         Value::Object(body).to_string().into_bytes()
     }
 }
@@ -43,15 +53,42 @@ fn message(message: &Message) -> Value {
     match message {
         Message::System { text } => json!({"role": "system", "content": &**text}),
         Message::User { text } => json!({"role": "user", "content": &**text}),
-        Message::Assistant { text, .. } => json!({"role": "assistant", "content": &**text}),
+        Message::Assistant { text, calls } if calls.is_empty() => {
+            json!({"role": "assistant", "content": &**text})
+        }
+        Message::Assistant { text, calls } => {
+            // No words beside calls are null, as OpenAI writes it: Ollama takes that too where there are calls, and what
+            // stands before Bedrock refuses an empty text.
+            let content = (!text.is_empty()).then_some(&**text);
+            let calls: Value = calls.iter().map(|asked| call(asked)).collect();
+            json!({"role": "assistant", "content": content, "tool_calls": calls})
+        }
         Message::Tool { call_id, text } => {
             json!({"role": "tool", "tool_call_id": &**call_id, "content": &**text})
         }
     }
 }
 
+fn call(call: &ToolCall) -> Value {
+    let function = json!({"name": &*call.name, "arguments": &*call.arguments});
+    json!({"id": &*call.id, "type": "function", "function": function})
+}
+
+fn tool(spec: &ToolSpec) -> Value {
+    let function = json!({
+        "name": &*spec.name,
+        "description": &*spec.about,
+        "parameters": spec.parameters,
+    });
+    json!({"type": "function", "function": function})
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use quell_actors::{ToolContext, tool::from_schema};
+
     use super::*;
 
     fn asking(extra: Value) -> Asking {
@@ -65,13 +102,27 @@ mod tests {
         }
     }
 
-    fn body(asking: &Asking) -> Value {
-        let messages = [
+    fn request() -> ModelRequest {
+        ModelRequest::new([
             Message::system("s"),
             Message::user("u"),
             Message::assistant("a"),
-        ];
-        serde_json::from_slice(&asking.body(&ModelRequest::new(messages))).unwrap()
+        ])
+    }
+
+    fn read(asking: &Asking, request: &ModelRequest) -> Value {
+        serde_json::from_slice(&asking.body(request)).unwrap()
+    }
+
+    fn body(asking: &Asking) -> Value {
+        read(asking, &request())
+    }
+
+    fn with_tool() -> ModelRequest {
+        let parameters = json!({"type": "object", "properties": {"city": {"type": "string"}}});
+        let call = |_: Value, _: ToolContext| async { Ok(()) };
+        let forecast = from_schema("forecast", "The weather.", parameters, call);
+        request().tools([forecast.spec().clone()])
     }
 
     #[test]
@@ -116,5 +167,71 @@ mod tests {
         let mut names: Vec<_> = body.as_object().unwrap().keys().collect();
         names.sort();
         assert_eq!(names, ["messages", "model", "stream"]);
+    }
+
+    #[test]
+    fn tools_are_named_where_there_are_some() {
+        let expected = json!([{
+            "type": "function",
+            "function": {
+                "name": "forecast",
+                "description": "The weather.",
+                "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
+            },
+        }]);
+        let extra = json!({"tools": [7], "tool_choice": "required", "parallel_tool_calls": false});
+        let asked = read(&asking(extra.clone()), &with_tool());
+        assert_eq!(asked["tools"], expected);
+        assert_eq!(
+            (&asked["tool_choice"], &asked["parallel_tool_calls"]),
+            (&json!("required"), &json!(false))
+        );
+        // The tools of a provider's own can be named where the agent has none.
+        assert_eq!(body(&asking(extra))["tools"], json!([7]));
+        let without = body(&asking(
+            json!({"tool_choice": "auto", "parallel_tool_calls": true}),
+        ));
+        for name in ["tools", "tool_choice", "parallel_tool_calls"] {
+            assert!(without.get(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn calls_and_their_results_are_told_as_they_stand() {
+        let call = |id: &str, arguments: &str| {
+            Arc::new(ToolCall {
+                id: id.into(),
+                name: "forecast".into(),
+                arguments: arguments.into(),
+            })
+        };
+        let tool = |id: &str, text: &str| Message::Tool {
+            call_id: id.into(),
+            text: text.into(),
+        };
+        let says = |text: &str, calls| Message::Assistant {
+            text: text.into(),
+            calls,
+        };
+        let messages = [
+            says("", vec![call("a", "{\"city\": 1.0}"), call("b", "{}")]),
+            tool("a", "-3"),
+            tool("b", ""),
+            says("Hm.", vec![call("c", "{}")]),
+            tool("c", "é"),
+        ];
+        let sent = |id: &str, arguments: &str| {
+            let function = json!({"name": "forecast", "arguments": arguments});
+            json!({"id": id, "type": "function", "function": function})
+        };
+        let expected = json!([
+            {"role": "assistant", "content": null, "tool_calls": [sent("a", "{\"city\": 1.0}"), sent("b", "{}")]},
+            {"role": "tool", "tool_call_id": "a", "content": "-3"},
+            {"role": "tool", "tool_call_id": "b", "content": ""},
+            {"role": "assistant", "content": "Hm.", "tool_calls": [sent("c", "{}")]},
+            {"role": "tool", "tool_call_id": "c", "content": "é"},
+        ]);
+        let asked = read(&asking(json!({})), &ModelRequest::new(messages));
+        assert_eq!(asked["messages"], expected);
     }
 }

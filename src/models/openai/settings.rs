@@ -218,7 +218,8 @@ impl OpenAiChatBuilder {
         self
     }
 
-    /// One more field of the request's body. It wins over settings, but `model`, `messages` and `stream` stay.
+    /// One more field of the request's body. It wins over settings, but `model`, `messages`, `stream` and the agent's
+    /// tools stay. `tool_choice` and `parallel_tool_calls` are only sent where there are tools.
     pub fn field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.extra.insert(name.into(), value.into());
         self
