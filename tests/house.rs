@@ -80,7 +80,15 @@ const LAYERS: [(&str, &[&str]); 5] = [
     (
         "words",
         &[
-            "id", "message", "event", "status", "error", "cancel", "outcome", "usage",
+            "id",
+            "message",
+            "event",
+            "status",
+            "error",
+            "cancel",
+            "outcome",
+            "usage",
+            "transcript",
         ],
     ),
     ("law", &["machine"]),
