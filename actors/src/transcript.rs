@@ -34,9 +34,9 @@ pub(crate) struct Transcript {
     shown: Vec<Message>,
     /// The words of the answer under way.
     answer: Option<String>,
-    /// The last answer, while its calls have not all come to a result.
+    /// The last answer, where it asked for tools.
     round: Option<Round>,
-    /// What came from outside while an answer or its calls were open: it is shown after them.
+    /// What came from outside since that answer: it is shown after the results.
     steered: Vec<Message>,
     status: RunStatus,
 }
@@ -146,7 +146,7 @@ impl Transcript {
             .map(|call| &call.call)
     }
 
-    /// Whether an open call was begun: a tool may have done something for it.
+    /// Whether this call of the last answer was begun: a tool may have done something for it.
     pub(crate) fn is_begun(&self, id: &str) -> bool {
         let mut calls = self.round.iter().flat_map(|round| &round.calls);
         calls.any(|call| *call.call.id == *id && call.begun)
@@ -177,7 +177,6 @@ impl Transcript {
         } else if !is_blank(&text) {
             self.shown.push(Message::assistant(text));
         }
-        self.settle();
     }
 
     fn drop_answer(&mut self) {
@@ -194,9 +193,6 @@ impl Transcript {
     fn result(&mut self, id: &str, text: &Arc<str>) {
         if let Some(open) = self.open(id) {
             open.result = Some(text.clone());
-        }
-        if self.open_calls().next().is_none() {
-            self.close_round();
         }
     }
 
@@ -226,7 +222,7 @@ impl Transcript {
         self.settle();
     }
 
-    /// Shows what came from outside, unless an answer or its calls are open.
+    /// Shows what came from outside, unless an answer stands before it that is not shown yet.
     fn settle(&mut self) {
         if self.answer.is_none() && self.round.is_none() {
             self.shown.append(&mut self.steered);

@@ -88,6 +88,17 @@ fn what_is_steered_stands_after_the_results_before_it() {
         ]),
         ["model: I am here.", "user: Hurry.", "user: More."]
     );
+    assert_eq!(
+        after(vec![
+            asks(),
+            says("I"),
+            steered("Hurry."),
+            asks(),
+            says("Yes."),
+            answered(&[])
+        ]),
+        ["user: Hurry.", "model: Yes."]
+    );
 }
 
 #[test]
