@@ -163,6 +163,7 @@ impl Transcript {
     }
 
     fn close_answer(&mut self, calls: &[Arc<ToolCall>]) {
+        self.close_round();
         let text = self.answer.take().unwrap_or_default();
         if !calls.is_empty() {
             let open = |call: &Arc<ToolCall>| Call {
