@@ -8,6 +8,7 @@ use crate::{
     error::AgentError,
     model::{DynModel, Model},
     tool::{AnyTool, ToolSpec},
+    transcript::is_tool_name,
     usage::{Money, Prices},
 };
 
@@ -160,8 +161,7 @@ impl Agent {
         let mut names = std::collections::HashSet::new();
         for tool in self.tools() {
             let name = tool.name();
-            let of_letters = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-            if !(1..=64).contains(&name.len()) || !name.chars().all(of_letters) {
+            if !is_tool_name(name) {
                 return Err(AgentError::ToolName(name.into()));
             }
             if !names.insert(name) {

@@ -7,8 +7,12 @@
 //! exactly one result, directly after the answer that asked for it and in the order of the calls; no answer is empty; the
 //! arguments of a call are a JSON object.
 
+mod sendable;
+
 use std::sync::Arc;
 
+pub(crate) use self::sendable::is_tool_name;
+use self::sendable::sendable;
 use crate::{
     event::{EventKind, ModelRequestCompleted},
     message::{Message, ToolCall},
@@ -34,9 +38,9 @@ pub(crate) struct Transcript {
     shown: Vec<Message>,
     /// The words of the answer under way.
     answer: Option<String>,
-    /// The last answer, while its calls have not all come to a result.
+    /// The last answer, where it asked for tools.
     round: Option<Round>,
-    /// What came from outside while an answer or its calls were open: it is shown after them.
+    /// What came from outside since that answer: it is shown after the results.
     steered: Vec<Message>,
     status: RunStatus,
 }
@@ -146,7 +150,7 @@ impl Transcript {
             .map(|call| &call.call)
     }
 
-    /// Whether an open call was begun: a tool may have done something for it.
+    /// Whether this call of the last answer was begun: a tool may have done something for it.
     pub(crate) fn is_begun(&self, id: &str) -> bool {
         let mut calls = self.round.iter().flat_map(|round| &round.calls);
         calls.any(|call| *call.call.id == *id && call.begun)
@@ -163,6 +167,7 @@ impl Transcript {
     }
 
     fn close_answer(&mut self, calls: &[Arc<ToolCall>]) {
+        self.close_round();
         let text = self.answer.take().unwrap_or_default();
         if !calls.is_empty() {
             let open = |call: &Arc<ToolCall>| Call {
@@ -177,7 +182,6 @@ impl Transcript {
         } else if !is_blank(&text) {
             self.shown.push(Message::assistant(text));
         }
-        self.settle();
     }
 
     fn drop_answer(&mut self) {
@@ -194,9 +198,6 @@ impl Transcript {
     fn result(&mut self, id: &str, text: &Arc<str>) {
         if let Some(open) = self.open(id) {
             open.result = Some(text.clone());
-        }
-        if self.open_calls().next().is_none() {
-            self.close_round();
         }
     }
 
@@ -216,7 +217,11 @@ impl Transcript {
         };
         self.shown.push(Message::Assistant {
             text: round.text,
-            calls: round.calls.iter().map(|call| shown(&call.call)).collect(),
+            calls: round
+                .calls
+                .iter()
+                .map(|call| sendable(&call.call))
+                .collect(),
         });
         self.shown
             .extend(round.calls.into_iter().map(|call| Message::Tool {
@@ -226,7 +231,7 @@ impl Transcript {
         self.settle();
     }
 
-    /// Shows what came from outside, unless an answer or its calls are open.
+    /// Shows what came from outside, unless an answer stands before it that is not shown yet.
     fn settle(&mut self) {
         if self.answer.is_none() && self.round.is_none() {
             self.shown.append(&mut self.steered);
@@ -251,20 +256,6 @@ impl Transcript {
 /// Providers refuse answers of white space as they refuse empty ones.
 fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
-}
-
-/// The call as models are shown it: with arguments that are a JSON object, as providers and chat templates insist. What
-/// was wrong with those that the model wrote is said by the call's result.
-fn shown(call: &Arc<ToolCall>) -> Arc<ToolCall> {
-    let object: Result<serde_json::Map<_, _>, _> = serde_json::from_str(&call.arguments);
-    if object.is_ok() {
-        return call.clone();
-    }
-    Arc::new(ToolCall {
-        id: call.id.clone(),
-        name: call.name.clone(),
-        arguments: "{}".into(),
-    })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const NO_NAME: &str = "invalid_tool_name";
 ///
 /// Arguments that are no JSON object become one that says so and has them in it as they are; none at all become the empty
 /// object, which some models mean by that. A name that can be no tool's becomes `invalid_tool_name`.
-pub(crate) fn sendable(call: &Arc<ToolCall>) -> Arc<ToolCall> {
+pub(super) fn sendable(call: &Arc<ToolCall>) -> Arc<ToolCall> {
     let named = is_tool_name(&call.name);
     let object = serde_json::from_str::<Map<String, Value>>(&call.arguments).is_ok();
     if named && object {
@@ -43,7 +43,7 @@ pub(crate) fn sendable(call: &Arc<ToolCall>) -> Arc<ToolCall> {
 }
 
 /// Whether a tool can have this name: 1 to 64 letters, digits, `_` and `-`.
-fn is_tool_name(name: &str) -> bool {
+pub(crate) fn is_tool_name(name: &str) -> bool {
     let of_letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     (1..=64).contains(&name.len()) && name.bytes().all(of_letters)
 }

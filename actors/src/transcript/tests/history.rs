@@ -27,6 +27,8 @@ fn a_later_run_is_shown_what_the_run_came_to() {
     ];
     check(events, &all, &all);
     check(vec![asks(), answered(&[]), completed()], &[], &[]);
+    let unsaid = vec![asks(), says("Here."), completed()];
+    check(unsaid, &["model: Here."], &["model: Here."]);
 
     // Cut in an answer, before one, in a retry, and in the tools.
     for ending in [Vec::from(cancelled()), vec![error()]] {
@@ -41,6 +43,10 @@ fn a_later_run_is_shown_what_the_run_came_to() {
         check(cut(vec![asks(), says("\n")]), &[interrupted], &[]);
         check(cut(vec![asks(), thinks("hm")]), &[interrupted], &[]);
         check(cut(vec![asks(), failed_attempt()]), &[interrupted], &[]);
+        // What was said before a crash, or in an attempt that failed, is no part of any answer.
+        for then in [continued(), failed_attempt()] {
+            check(cut(vec![asks(), says("I was"), then]), &[interrupted], &[]);
+        }
         let gone = request(vec![], Some("gone"), None);
         check(
             cut(vec![asks(), says("I was"), gone]),
@@ -75,6 +81,11 @@ fn a_later_run_is_shown_what_the_run_came_to() {
             &["model: Here."],
             &["model: Here."],
         );
+        check(
+            cut(vec![asks(), says("Here."), answered(&[]), steered("More.")]),
+            &["model: Here.", "user: More.", interrupted],
+            &["model: Here.", "user: More."],
+        );
     }
 
     // Not ended: paused, at work, and in an answer.
@@ -89,6 +100,14 @@ fn a_later_run_is_shown_what_the_run_came_to() {
         vec![asks(), says("I am")],
         &["model: I am\n\n[This answer is not finished.]"],
         &[],
+    );
+    check(
+        vec![asks(), says("I am"), steered("Hurry.")],
+        &[
+            "model: I am\n\n[This answer is not finished.]",
+            "user: Hurry.",
+        ],
+        &["user: Hurry."],
     );
     check(vec![], &[unfinished], &[]);
 }

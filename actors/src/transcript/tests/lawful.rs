@@ -1,4 +1,4 @@
-//! Every run that can be is shown as a conversation that a provider takes.
+//! Every run, and every list of events that is none, is shown as a conversation that a provider takes.
 
 use std::collections::HashSet;
 
@@ -152,9 +152,28 @@ fn cut_run() -> impl Strategy<Value = (Vec<EventKind>, Close)> {
     })
 }
 
+/// Events in any order, most of which no run says.
+fn nonsense() -> impl Strategy<Value = Vec<EventKind>> {
+    let ids = || prop_oneof![Just("a"), Just("b"), Just("c")];
+    let event = prop_oneof![
+        Just(asks()),
+        Just(says("word ")),
+        Just(failed_attempt()),
+        prop::sample::subsequence(vec!["a", "b", "c"], 0..=3).prop_map(|ids| answered(&ids)),
+        ids().prop_map(begun),
+        ids().prop_map(|id| done(id, "1")),
+        ids().prop_map(|id| broke(id, ToolFault::Failed, "2")),
+        Just(steered("Hurry.")),
+        Just(paused(&["a"])),
+        Just(continued()),
+        Just(completed()),
+        Just(error()),
+    ];
+    vec(event, 0..20)
+}
+
 /// What the strictest of providers and templates insist on.
 fn check_format(messages: &[Message]) -> Result<(), String> {
-    let mut ids = HashSet::new();
     let mut rest = messages.iter();
     while let Some(message) = rest.next() {
         match message {
@@ -166,6 +185,7 @@ fn check_format(messages: &[Message]) -> Result<(), String> {
                 if text.trim().is_empty() && calls.is_empty() {
                     return Err("an answer is empty".to_owned());
                 }
+                let mut ids = HashSet::new();
                 for call in calls {
                     let arguments = serde_json::from_str::<serde_json::Value>(&call.arguments);
                     if !arguments.is_ok_and(|arguments| arguments.is_object()) {
@@ -203,6 +223,8 @@ fn fold_all(events: &[EventKind]) -> Transcript {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn every_history_is_a_conversation_that_a_provider_takes(
         (events, close) in cut_run(),
@@ -235,6 +257,13 @@ proptest! {
             transcript.event(kind);
             prop_assert_eq!(check_format(&transcript.messages()), Ok(()));
         }
+    }
+
+    #[test]
+    fn whatever_events_come_a_provider_takes_what_is_shown(events in nonsense(), marked: bool) {
+        let transcript = fold_all(&events);
+        prop_assert_eq!(check_format(&transcript.messages()), Ok(()));
+        prop_assert_eq!(check_format(&transcript.into_history(marked)), Ok(()));
     }
 
     /// All that was said and all results are shown, each once.

@@ -88,6 +88,17 @@ fn what_is_steered_stands_after_the_results_before_it() {
         ]),
         ["model: I am here.", "user: Hurry.", "user: More."]
     );
+    assert_eq!(
+        after(vec![
+            asks(),
+            says("I"),
+            steered("Hurry."),
+            asks(),
+            says("Yes."),
+            answered(&[])
+        ]),
+        ["user: Hurry.", "model: Yes."]
+    );
 }
 
 #[test]
@@ -108,17 +119,14 @@ fn a_result_that_nobody_asked_for_is_not_shown() {
 }
 
 #[test]
-fn arguments_that_are_no_object_are_shown_as_an_empty_one() {
+fn arguments_that_are_no_object_are_shown_in_one() {
     for (arguments, shown) in [
         (r#"{"city":"Oslo"}"#, r#"{"city":"Oslo"}"#),
         (" {} ", " {} "),
         ("", "{}"),
         ("null", "{}"),
-        ("[1]", "{}"),
-        (r#""text""#, "{}"),
-        (r#"{"city":"Os"#, "{}"),
-        (r#"{"a":1}{"b":2}"#, "{}"),
-        (r#"{"half":"\ud800"}"#, "{}"),
+        ("[1]", r#"{"invalid_arguments":"[1]"}"#),
+        (r#"{"city":"Os"#, r#"{"invalid_arguments":"{\"city\":\"Os"}"#),
     ] {
         let asked = call_with("a", arguments);
         let transcript = fold([asks(), request(vec![asked.clone()], None, None)]);
