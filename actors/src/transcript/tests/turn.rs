@@ -126,7 +126,10 @@ fn arguments_that_are_no_object_are_shown_in_one() {
         ("", "{}"),
         ("null", "{}"),
         ("[1]", r#"{"invalid_arguments":"[1]"}"#),
-        (r#"{"city":"Os"#, r#"{"invalid_arguments":"{\"city\":\"Os"}"#),
+        (
+            r#"{"city":"Os"#,
+            r#"{"invalid_arguments":"{\"city\":\"Os"}"#,
+        ),
     ] {
         let asked = call_with("a", arguments);
         let transcript = fold([asks(), request(vec![asked.clone()], None, None)]);
