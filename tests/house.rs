@@ -210,9 +210,13 @@ const KNOWN_IN_ONE_PLACE: [(&str, &[&str], &str); 14] = [
         "tasks are few, and each has an owner",
     ),
     (
-        ".tokio.spawn(",
-        &["actors/src/run/flush.rs"],
-        "one task may outlive an actor",
+        "tokio.spawn(",
+        &[
+            "actors/src/run/flush.rs",
+            "actors/src/run/tools.rs",
+            "actors/src/runtime/timer.rs",
+        ],
+        "appends, calls of tools and timers are tasks, and each has an owner",
     ),
     (
         "SystemTime::now",

@@ -1,15 +1,19 @@
-//! Who answers: a name, a model, instructions and limits.
+//! Who answers: a name, a model, instructions, tools and limits.
+
+mod limits;
+mod retry;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::{limits::Limits, retry::RetryPolicy};
 use crate::{
     error::AgentError,
     model::{DynModel, Model},
     tool::{AnyTool, ToolSpec},
     transcript::is_tool_name,
-    usage::{Money, Prices},
+    usage::Prices,
 };
 
 /// Who answers. A value: it does nothing by itself, is cheap to clone, and serves many runs.
@@ -294,152 +298,4 @@ pub enum OnCrash {
     /// those that were at work only the ones that say so ([`ToolSettings::repeatable`](crate::ToolSettings)) are called
     /// again; of the others the model is told that their outcome is not known.
     Resume,
-}
-
-/// When a run ends by itself, [`Cancelled`](crate::RunStatus::Cancelled) with a reason of its own. Zero means zero: a
-/// run with a deadline or a first token of zero ends before its model is asked. `None` means no limit.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    /// How long a run may be at work. Waiting for a slot does not count. Default: none.
-    pub deadline: Option<Duration>,
-    /// How long a model may take, from each request, until it says something. Keep-alives do not count as saying
-    /// something. Default: 5 minutes.
-    pub first_token: Option<Duration>,
-    /// How long a model may be silent between two words. Keep-alives do not count. Default: 2 minutes.
-    pub silence: Option<Duration>,
-    /// How large a run's log may grow, from its first request on: 64 bytes for each event, and the bytes of its words and
-    /// of the faults of failed requests. What would go beyond is not taken. The run's ending is always taken. Default:
-    /// 16 MiB.
-    pub max_log_bytes: u64,
-    /// How often the model may be asked; repeated attempts do not count. Default: 50.
-    pub max_turns: Option<u32>,
-    /// How many calls of tools there may be. An answer that asks for more ends the run before any of its calls is begun.
-    /// Default: none.
-    pub max_tool_calls: Option<u32>,
-    /// How many tokens a run may use, in and out, over all its requests. They are counted as they come: by the provider's
-    /// number where it has given one, else estimated at four bytes a token. Default: none.
-    pub max_tokens: Option<u64>,
-    /// What a run may cost, by the agent's [`Prices`]. Default: none.
-    pub max_cost: Option<Money>,
-    /// How long tools that must finish ([`OnCancel::Finish`](crate::OnCancel)) are awaited when the run is cancelled.
-    /// Default: 30 seconds.
-    pub cancel_limit: Duration,
-    /// How long a paused run waits for a decision before it is cancelled. Default: no limit.
-    pub pause_expiry: Option<Duration>,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            deadline: None,
-            first_token: Some(Duration::from_secs(5 * 60)),
-            silence: Some(Duration::from_secs(2 * 60)),
-            max_log_bytes: 16 * 1024 * 1024,
-            max_turns: Some(50),
-            max_tool_calls: None,
-            max_tokens: None,
-            max_cost: None,
-            cancel_limit: Duration::from_secs(30),
-            pause_expiry: None,
-        }
-    }
-}
-
-/// How often a request that failed is repeated, and how long the run sleeps before. Only requests of which nothing was
-/// heard yet are repeated, and only for errors that allow it.
-///
-/// The pause before the n-th repetition is `base` x 2^(n-1), at most `cap`, less up to a quarter of it at random; a
-/// pause that the provider asks for takes its place. These are the rules of the official OpenAI clients.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RetryPolicy {
-    /// How many times at most. Default: 2.
-    pub max_retries: u32,
-    /// The first pause. Default: 0.5 s.
-    pub base: Duration,
-    /// The longest pause. Default: 8 s.
-    pub cap: Duration,
-    /// The longest pause that a provider may ask for; one that asks for more has failed. Default: 120 s.
-    pub longest_wait: Duration,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> RetryPolicy {
-        RetryPolicy {
-            max_retries: 2,
-            base: Duration::from_millis(500),
-            cap: Duration::from_secs(8),
-            longest_wait: Duration::from_secs(120),
-        }
-    }
-}
-
-impl RetryPolicy {
-    /// No request is repeated.
-    pub fn none() -> RetryPolicy {
-        RetryPolicy {
-            max_retries: 0,
-            ..RetryPolicy::default()
-        }
-    }
-
-    /// How long to sleep before attempt `attempt + 1`, when attempt number `attempt` (from 1) failed; `None` when that
-    /// was the last. `noise` decides the jitter, so that the same noise gives the same pause.
-    pub(crate) fn pause(
-        &self,
-        attempt: u32,
-        retry: crate::model::Retry,
-        noise: u64,
-    ) -> Option<Duration> {
-        use crate::model::Retry;
-
-        if attempt > self.max_retries {
-            return None;
-        }
-        match retry {
-            Retry::Never => None,
-            Retry::After(wait) => (wait <= self.longest_wait).then_some(wait),
-            Retry::Backoff => {
-                let doubled = 1u32.checked_shl(attempt - 1).unwrap_or(u32::MAX);
-                let pause = self.base.saturating_mul(doubled).min(self.cap);
-                let share = u32::try_from(noise % 1024).unwrap_or(0);
-                Some(pause - (pause / 4).saturating_mul(share) / 1024)
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::Retry;
-
-    #[test]
-    fn pauses_double_up_to_the_cap_and_obey_the_provider() {
-        let policy = RetryPolicy {
-            max_retries: 9,
-            ..RetryPolicy::default()
-        };
-        let seconds = |s: f64| Some(Duration::from_secs_f64(s));
-        for (attempt, retry, noise, expected) in [
-            (1, Retry::Backoff, 0, seconds(0.5)),
-            (2, Retry::Backoff, 0, seconds(1.0)),
-            (5, Retry::Backoff, 0, seconds(8.0)),
-            (9, Retry::Backoff, 0, seconds(8.0)),
-            (1, Retry::Backoff, 512, seconds(0.4375)),
-            (1, Retry::After(Duration::from_secs(7)), 0, seconds(7.0)),
-            (1, Retry::After(Duration::from_secs(120)), 0, seconds(120.0)),
-            (1, Retry::After(Duration::from_secs(121)), 0, None),
-            (1, Retry::Never, 0, None),
-            (10, Retry::Backoff, 0, None),
-        ] {
-            assert_eq!(
-                policy.pause(attempt, retry, noise),
-                expected,
-                "attempt {attempt}, {retry:?}"
-            );
-        }
-        assert_eq!(RetryPolicy::none().pause(1, Retry::Backoff, 0), None);
-    }
 }
