@@ -170,10 +170,10 @@ fn call(id: &str, arguments: &str) -> Arc<ToolCall> {
     })
 }
 
-fn says(text: &str, calls: &[Arc<ToolCall>]) -> Message {
+fn says(text: &str, calls: Vec<Arc<ToolCall>>) -> Message {
     Message::Assistant {
         text: text.into(),
-        calls: calls.to_vec(),
+        calls,
     }
 }
 
@@ -193,32 +193,37 @@ async fn a_history_with_tool_results_is_accepted() {
         let (a, b) = (call("a", r#"{"city":"Oslo"}"#), call("b", "{}"));
         for history in [
             &[user()][..],
-            &[system(), user(), says("", &[a.clone()]), result("a", "-3")],
+            &[
+                system(),
+                user(),
+                says("", vec![a.clone()]),
+                result("a", "-3"),
+            ],
             &[
                 user(),
-                says("Let me look.", &[a.clone(), b.clone()]),
+                says("Let me look.", vec![a.clone(), b.clone()]),
                 result("b", ""),
                 result("a", "-3"),
             ],
             &[
                 user(),
-                says("", &[a.clone()]),
+                says("", vec![a.clone()]),
                 result("a", "-3"),
-                says("", &[b.clone()]),
+                says("", vec![b.clone()]),
                 result("b", "-4"),
             ],
             // Interrupted: in the middle of its words, while its tools were at work, and before they were.
-            &[system(), user(), says("It will", &[]), user()],
+            &[system(), user(), says("It will", vec![]), user()],
             &[
                 user(),
-                says("", &[a.clone(), b.clone()]),
+                says("", vec![a.clone(), b.clone()]),
                 result("a", "-3"),
                 result("b", "cancelled"),
                 user(),
             ],
             &[
                 user(),
-                says("Let me", &[a.clone()]),
+                says("Let me", vec![a.clone()]),
                 result("a", "not started"),
                 user(),
                 user(),
@@ -226,7 +231,7 @@ async fn a_history_with_tool_results_is_accepted() {
             // What was no JSON, as it is sent back.
             &[
                 user(),
-                says("", &[call("a", r#"{"invalid_arguments":"{\"city\":"}"#)]),
+                says("", vec![call("a", r#"{"invalid_arguments":"{\"city\":"}"#)]),
                 result("a", "invalid"),
                 user(),
             ],
@@ -243,15 +248,15 @@ async fn a_history_with_tool_results_is_accepted() {
         // That it takes these says something, for it does not take all.
         for (history, status) in [
             (
-                &[user(), says("", &[call("a", "{")]), result("a", "")][..],
+                &[user(), says("", vec![call("a", "{")]), result("a", "")][..],
                 500,
             ),
-            (&[user(), says("", &[a.clone()]), user()], 400),
+            (&[user(), says("", vec![a.clone()]), user()], 400),
             (&[user(), result("a", "-3")], 400),
             (
                 &[
                     user(),
-                    says("", &[a]),
+                    says("", vec![a]),
                     result("a", "-3"),
                     user(),
                     result("a", "-3"),
@@ -297,7 +302,7 @@ async fn a_call_of_a_real_server_is_heard_and_answered() {
                 "turn {turn}: {} pieces of the call {id}: {arguments:?}",
                 deltas.len()
             );
-            history.push(says("", &[call(&id, &arguments)]));
+            history.push(says("", vec![call(&id, &arguments)]));
             history.push(result(&id, "-3"));
         }
         assert_eq!(check_chat(&history), Ok(()));
