@@ -11,7 +11,7 @@ use std::{
 
 use futures::StreamExt;
 use quell::{
-    Message, Model, ModelChunk, ModelError, ModelRequest, ToolSpec,
+    Message, Model, ModelChunk, ModelError, ModelErrorKind, ModelRequest, ToolSpec,
     models::{OpenAiChat, OpenAiChatBuilder},
 };
 use serde_json::json;
@@ -106,12 +106,20 @@ impl Server {
 }
 
 /// All that a model says to a conversation, or why the server does not take it.
+///
+/// The server closes each connection at the end of a stream, though it says that it keeps it. Whoever asks at once may ask
+/// over one that is just being closed; so what a run repeats is repeated here.
 pub async fn answer(
     model: &OpenAiChat,
     messages: &[Message],
     tools: &[Arc<ToolSpec>],
 ) -> Result<Vec<ModelChunk>, ModelError> {
-    let request = ModelRequest::new(messages.to_vec()).tools(tools.to_vec());
-    let items: Vec<_> = model.stream(request).collect().await;
-    items.into_iter().collect()
+    loop {
+        let request = ModelRequest::new(messages.to_vec()).tools(tools.to_vec());
+        let items: Vec<_> = model.stream(request).collect().await;
+        match items.first() {
+            Some(Err(error)) if error.kind == ModelErrorKind::Connection => {}
+            _ => return items.into_iter().collect(),
+        }
+    }
 }
