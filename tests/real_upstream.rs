@@ -11,18 +11,22 @@
     reason = "a test may panic, and has figures to show"
 )]
 
+#[path = "support/upstream.rs"]
+mod upstream;
+
 use std::{
-    env,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use quell::{
-    Agent, Cut, EventKind, Outcome, Run, RunStatus, Runtime, UsageSource, models::OpenAiChat,
+    Agent, Cut, EventKind, FinishReason, Message, ModelChunk, ModelErrorKind, Outcome, Run,
+    RunStatus, Runtime, ToolCall, ToolContext, ToolSpec, UsageSource, sim::check_chat, tool,
 };
-use tokio::time::{interval, timeout};
+use serde_json::{Value, json};
+use tokio::time::interval;
 
-/// The outer limit of the whole test; never reached by one that passes.
-const GUARD: Duration = Duration::from_secs(120);
+use upstream::{Server, answer};
 
 /// How many tokens are asked for: more than the server could make in the time of the test.
 const ASKED: u32 = 100_000;
@@ -30,60 +34,8 @@ const ASKED: u32 = 100_000;
 /// How many cancels are measured: the machine is shared, so the median counts.
 const ROUNDS: usize = 7;
 
-/// The server, and what it says of itself.
-struct Server {
-    base: String,
-    http: reqwest::Client,
-}
-
-impl Server {
-    fn of_environment() -> Option<Server> {
-        let base = env::var("QUELL_UPSTREAM").ok()?;
-        let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Some(Server { base, http })
-    }
-
-    async fn get(&self, path: &str) -> String {
-        let url = format!("{}{path}", self.base);
-        let answer = self.http.get(url).send().await.unwrap();
-        answer.text().await.unwrap()
-    }
-
-    /// How many slots are at work.
-    async fn busy(&self) -> usize {
-        let slots: serde_json::Value = serde_json::from_str(&self.get("/slots").await).unwrap();
-        let slots = slots.as_array().unwrap();
-        slots
-            .iter()
-            .filter(|slot| slot["is_processing"] == true)
-            .count()
-    }
-
-    /// Tokens made by all tasks that have ended.
-    async fn made(&self) -> u64 {
-        let metrics = self.get("/metrics").await;
-        let line = metrics
-            .lines()
-            .find_map(|line| line.strip_prefix("llamacpp:tokens_predicted_total "))
-            .unwrap();
-        line.trim().parse::<f64>().unwrap() as u64
-    }
-
-    /// Waits until no slot is at work, and says how long that took since `since`.
-    async fn idle(&self, since: Instant) -> Duration {
-        while self.busy().await > 0 {}
-        since.elapsed()
-    }
-
-    fn agent(&self, tokens: u32) -> Agent {
-        let model = OpenAiChat::builder()
-            .base_url(format!("{}/v1", self.base))
-            .model("random")
-            .max_tokens(tokens)
-            .build()
-            .unwrap();
-        Agent::new("storyteller", model)
-    }
+fn agent(server: &Server, tokens: u32) -> Agent {
+    Agent::new("storyteller", server.model(tokens))
 }
 
 /// Waits for so many pieces of content.
@@ -99,7 +51,7 @@ async fn heard(run: &Run, pieces: usize) {
 async fn a_run_completes(server: &Server) {
     let runtime = Runtime::new();
     let run = runtime
-        .start(&server.agent(8), "Tell me a story.")
+        .start(&agent(server, 8), "Tell me a story.")
         .await
         .unwrap();
     let Outcome::Completed(reply) = run.outcome().await.unwrap() else {
@@ -128,7 +80,7 @@ async fn a_cancel_while_streaming_stops_the_server(server: &Server) {
 async fn one_cancel_while_streaming(server: &Server) -> Duration {
     let before = server.made().await;
     let run = Runtime::new()
-        .start(&server.agent(ASKED), "Tell me a story.")
+        .start(&agent(server, ASKED), "Tell me a story.")
         .await
         .unwrap();
     heard(&run, 30).await;
@@ -156,7 +108,7 @@ async fn a_cancel_before_the_first_token_stops_the_server(server: &Server) {
     let prompt = "ka lo mi ".repeat(300);
     let before = server.made().await;
     let run = Runtime::new()
-        .start(&server.agent(ASKED), prompt)
+        .start(&agent(server, ASKED), prompt)
         .await
         .unwrap();
     while server.busy().await == 0 {}
@@ -189,18 +141,171 @@ async fn a_cancel_before_the_first_token_stops_the_server(server: &Server) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancel_stops_a_real_inference_server() {
-    let Some(server) = Server::of_environment() else {
-        assert!(
-            env::var_os("QUELL_UPSTREAM_REQUIRED").is_none(),
-            "QUELL_UPSTREAM names no server: run this with scripts/real-upstream"
-        );
-        eprintln!("not tested: QUELL_UPSTREAM names no server (see scripts/real-upstream)");
-        return;
-    };
-    let all = async {
-        a_run_completes(&server).await;
-        a_cancel_while_streaming_stops_the_server(&server).await;
-        a_cancel_before_the_first_token_stops_the_server(&server).await;
-    };
-    timeout(GUARD, all).await.expect("the test hangs");
+    Server::test(async |server| {
+        a_run_completes(server).await;
+        a_cancel_while_streaming_stops_the_server(server).await;
+        a_cancel_before_the_first_token_stops_the_server(server).await;
+    })
+    .await;
+}
+
+/// What a tool is told of, that knows the weather of one city.
+fn forecast() -> Arc<ToolSpec> {
+    let parameters = json!({
+        "type": "object",
+        "properties": {"city": {"enum": ["Oslo"]}},
+        "required": ["city"],
+    });
+    let cold = |_: Value, _: ToolContext| async { Ok(-3) };
+    tool::from_schema("forecast", "Tomorrow's weather.", parameters, cold)
+        .spec()
+        .clone()
+}
+
+fn call(id: &str, arguments: &str) -> Arc<ToolCall> {
+    Arc::new(ToolCall {
+        id: id.into(),
+        name: "forecast".into(),
+        arguments: arguments.into(),
+    })
+}
+
+fn says(text: &str, calls: Vec<Arc<ToolCall>>) -> Message {
+    Message::Assistant {
+        text: text.into(),
+        calls,
+    }
+}
+
+fn result(id: &str, text: &str) -> Message {
+    Message::Tool {
+        call_id: id.into(),
+        text: text.into(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_with_tool_results_is_accepted() {
+    Server::test(async |server| {
+        let (model, tools) = (server.model(4), [forecast()]);
+        let system = || Message::system("Be brief.");
+        let user = || Message::user("Oslo tomorrow?");
+        let (a, b) = (call("a", r#"{"city":"Oslo"}"#), call("b", "{}"));
+        for history in [
+            &[user()][..],
+            &[
+                system(),
+                user(),
+                says("", vec![a.clone()]),
+                result("a", "-3"),
+            ],
+            &[
+                user(),
+                says("Let me look.", vec![a.clone(), b.clone()]),
+                result("b", ""),
+                result("a", "-3"),
+            ],
+            &[
+                user(),
+                says("", vec![a.clone()]),
+                result("a", "-3"),
+                says("", vec![b.clone()]),
+                result("b", "-4"),
+            ],
+            // Interrupted: in the middle of its words, while its tools were at work, and before they were.
+            &[system(), user(), says("It will", vec![]), user()],
+            &[
+                user(),
+                says("", vec![a.clone(), b.clone()]),
+                result("a", "-3"),
+                result("b", "cancelled"),
+                user(),
+            ],
+            &[
+                user(),
+                says("Let me", vec![a.clone()]),
+                result("a", "not started"),
+                user(),
+                user(),
+            ],
+            // What was no JSON, as it is sent back.
+            &[
+                user(),
+                says("", vec![call("a", r#"{"invalid_arguments":"{\"city\":"}"#)]),
+                result("a", "invalid"),
+                user(),
+            ],
+        ] {
+            assert_eq!(check_chat(history), Ok(()));
+            for tools in [&tools[..], &[]] {
+                let chunks = answer(&model, history, tools).await.unwrap();
+                assert_eq!(
+                    chunks.last(),
+                    Some(&ModelChunk::Finished(FinishReason::Length))
+                );
+            }
+        }
+        // That it takes these says something, for it does not take all.
+        for (history, status) in [
+            (
+                &[user(), says("", vec![call("a", "{")]), result("a", "")][..],
+                500,
+            ),
+            (&[user(), says("", vec![a.clone()]), user()], 400),
+            (&[user(), result("a", "-3")], 400),
+            (
+                &[
+                    user(),
+                    says("", vec![a]),
+                    result("a", "-3"),
+                    user(),
+                    result("a", "-3"),
+                ],
+                400,
+            ),
+            (&[user(), system(), user()], 400),
+        ] {
+            assert!(check_chat(history).is_err());
+            let refusal = answer(&model, history, &tools).await.unwrap_err();
+            assert_eq!(refusal.kind, ModelErrorKind::Status(status), "{refusal}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_of_a_real_server_is_heard_and_answered() {
+    Server::test(async |server| {
+        let (model, tools) = (server.caller(), [forecast()]);
+        let mut history = vec![Message::user("Oslo tomorrow?")];
+        for turn in 1..=2 {
+            let chunks = answer(&model, &history, &tools).await.unwrap();
+            let deltas: Vec<_> = chunks
+                .iter()
+                .filter_map(|chunk| match chunk {
+                    ModelChunk::ToolCall(delta) => Some(delta),
+                    _ => None,
+                })
+                .collect();
+            assert!(deltas.len() > 10, "{chunks:?}");
+            assert!(deltas.iter().all(|delta| delta.index == 0), "{chunks:?}");
+            assert_eq!(deltas[0].name.as_deref(), Some("forecast"));
+            let id = deltas[0].id.clone().unwrap();
+            let arguments: String = deltas.iter().map(|delta| &*delta.arguments).collect();
+            let parsed: Value = serde_json::from_str(&arguments).unwrap();
+            assert_eq!(parsed, json!({"city": "Oslo"}));
+            assert_eq!(
+                chunks.last(),
+                Some(&ModelChunk::Finished(FinishReason::ToolCalls))
+            );
+            eprintln!(
+                "turn {turn}: {} pieces of the call {id}: {arguments:?}",
+                deltas.len()
+            );
+            history.push(says("", vec![call(&id, &arguments)]));
+            history.push(result(&id, "-3"));
+        }
+        assert_eq!(check_chat(&history), Ok(()));
+    })
+    .await;
 }

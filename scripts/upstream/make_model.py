@@ -25,9 +25,30 @@ SYLLABLES = ["ka", "lo", "mi", "ne", "ru", "so", "ta", "vi", "zu", "é", "ö", "
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,!?:{}[]\"'-_<>|/\n"
 WORD_START = "\u2581"  # SentencePiece's mark for a space before a piece.
 
-CHAT_TEMPLATE = (
-    "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant:"
-)
+CALL = "<tool_call>"
+
+# As the templates of models that call tools have it: the tools in front, calls marked, and an exception where the messages
+# are not in order. The server reads off it how a call looks, and that it has to parse the arguments of calls.
+CHAT_TEMPLATE = """\
+{%- for tool in tools or [] -%}
+tool: {{ tool | tojson }}
+{% endfor -%}
+{%- for m in messages -%}
+{%- set before = messages[loop.index0 - 1] if loop.index0 else none -%}
+{%- if m.role == 'system' and before and before.role != 'system' -%}
+{{ raise_exception('a system message stands after another') }}
+{%- elif m.role == 'tool' and not (before and (before.role == 'tool' or before.tool_calls)) -%}
+{{ raise_exception('a tool message answers no call') }}
+{%- elif m.role != 'tool' and before and before.tool_calls -%}
+{{ raise_exception('a call has no answer') }}
+{%- endif -%}
+{{ m.role }}: {{ m.content or '' }}
+{%- for call in m.tool_calls or [] %}
+<tool_call>{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}</tool_call>
+{%- endfor %}
+{% endfor -%}
+{%- if add_generation_prompt %}assistant:{% endif -%}
+"""
 
 
 class Vocabulary:
@@ -42,6 +63,8 @@ class Vocabulary:
         # With every byte a token, any prompt can be tokenized.
         for byte in range(256):
             self.add(b"<0x%02X>" % byte, gguf.TokenType.BYTE)
+        # What begins a call, as one token: a test that wants a call has it preferred.
+        self.add(CALL.encode(), gguf.TokenType.USER_DEFINED)
         self.first_word = len(self.tokens)
 
         pairs = [first + second for first in SYLLABLES for second in SYLLABLES]
