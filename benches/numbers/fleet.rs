@@ -85,10 +85,17 @@ impl Fleet {
         supervisor: Option<quell::ractor::ActorCell>,
         agent: impl Fn(usize) -> Agent,
     ) -> Result<Fleet> {
-        let runtime = Runtime::with_config(RuntimeConfig {
-            max_live_runs: runs,
-            ..RuntimeConfig::default()
-        });
+        let runtime = Runtime::with_config(room_for(runs));
+        Fleet::on(runtime, runs, supervisor, agent).await
+    }
+
+    /// Starts `runs` runs on a runtime with room for them.
+    pub(crate) async fn on(
+        runtime: Runtime,
+        runs: usize,
+        supervisor: Option<quell::ractor::ActorCell>,
+        agent: impl Fn(usize) -> Agent,
+    ) -> Result<Fleet> {
         let tally = tally(runs);
         let (ends, ended) = mpsc::unbounded_channel();
         let mut stops = Vec::with_capacity(runs);
@@ -211,6 +218,14 @@ impl Fleet {
         let end = end.map_err(|_| "a run did not end")?;
         self.live -= 1;
         end.ok_or_else(|| "a reader was lost".into())
+    }
+}
+
+/// The settings of a runtime for so many live runs.
+pub(crate) fn room_for(runs: usize) -> RuntimeConfig {
+    RuntimeConfig {
+        max_live_runs: runs,
+        ..RuntimeConfig::default()
     }
 }
 

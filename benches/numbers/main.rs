@@ -32,6 +32,8 @@ mod http_control;
 mod options;
 mod rows;
 mod samples;
+#[cfg(feature = "sqlite")]
+mod scratch;
 #[cfg(feature = "http-models")]
 mod sse_server;
 mod stories;

@@ -8,6 +8,10 @@ mod close;
 #[cfg(feature = "http-models")]
 mod http;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod recover;
+#[cfg(feature = "sqlite")]
+mod stored;
 mod subscribers;
 
 use crate::{Result, options::Options, table::Table};
@@ -29,6 +33,14 @@ pub(crate) const ALL: &[(&str, Row)] = &[
     ("memory", memory::row),
     ("many", cancels::many),
     ("subscribers", subscribers::row),
+    #[cfg(feature = "sqlite")]
+    ("stored", stored::row),
+    #[cfg(feature = "sqlite")]
+    ("token", stored::token),
+    #[cfg(feature = "sqlite")]
+    ("cancel-stored", stored::cancel),
+    #[cfg(feature = "sqlite")]
+    ("recover", recover::row),
 ];
 
 /// What a child process does, by its arguments.
@@ -38,6 +50,8 @@ pub(crate) fn child(arguments: &[String]) -> Result<()> {
         Some((&"cancels", rest)) => cancels::child(rest),
         Some((&"run-memory", rest)) => memory::run_child(rest),
         Some((&"event-memory", rest)) => memory::event_child(rest),
+        #[cfg(feature = "sqlite")]
+        Some((&"recover", rest)) => recover::child(rest),
         #[cfg(feature = "http-models")]
         Some((&"sse-server", _)) => crate::sse_server::child(),
         #[cfg(feature = "http-models")]
