@@ -49,12 +49,10 @@ impl Keeping {
 pub(super) fn row(options: &Options, table: &mut Table) -> Result<()> {
     let tokio = threads()?;
     let runs = options.pick(100, 1_000);
-    let words = options.pick(100, 1_000) * runs;
+    let words = options.pick(200, 2_000) * runs;
     let sample = |keeping| tokio.block_on(per_event(keeping, runs, words as u64));
-    sample(Keeping::File)?;
-    sample(Keeping::Memory)?;
     let (mut cpu, mut wall) = (Pairs::default(), Pairs::default());
-    for _ in 0..options.pairs() {
+    for _ in 0..options.pick(2, 7) {
         let (file, memory) = (sample(Keeping::File)?, sample(Keeping::Memory)?);
         cpu.push(file.0, memory.0);
         wall.push(1.0 / file.1, 1.0 / memory.1);
@@ -81,7 +79,8 @@ async fn per_event(keeping: Keeping, runs: usize, words: u64) -> Result<(f64, f6
     let stories = Stories::Own(story.first_word_after(SILENCE));
     let agent = |number| Agent::new("storyteller", stories.number(number));
     let mut fleet = Fleet::on(runtime, runs, None, agent).await?;
-    fleet.reach(20 * runs as u64).await?;
+    // More than may wait for a store: from here on nothing is read that was not stored meanwhile.
+    fleet.reach(1_200 * runs as u64).await?;
 
     let (cpu, since, read) = (clocks::cpu(), Instant::now(), fleet.read().0);
     fleet.reach(read + words).await?;
