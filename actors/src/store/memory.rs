@@ -58,7 +58,7 @@ impl MemoryStore {
     }
 
     /// The lock over `run`. The last byte of an id is random in every version that is made today.
-    fn runs(&self, run: RunId) -> MutexGuard<'_, Runs> {
+    fn shard(&self, run: RunId) -> MutexGuard<'_, Runs> {
         let [.., last] = *run.as_bytes();
         locked(&self.shards[usize::from(last) % SHARDS])
     }
@@ -71,14 +71,14 @@ impl MemoryStore {
         events: &Events,
     ) -> Result<u64, AppendError> {
         let Some(status) = events.status() else {
-            append(&mut self.runs(run), run, expected, batch, events, None)?;
+            append(&mut self.shard(run), run, expected, batch, events, None)?;
             return Ok(events.last());
         };
         let changed_at = changed_at(events);
         let mut forgotten = Vec::new();
         let mut index = locked(&self.index);
         {
-            let mut runs = self.runs(run);
+            let mut runs = self.shard(run);
             let status = Some(status);
             let Some(kept) = append(&mut runs, run, expected, batch, events, status)? else {
                 return Ok(events.last());
@@ -100,7 +100,7 @@ impl MemoryStore {
 
     /// Removes a run from everywhere, for the caller to drop when the index is released.
     fn remove(&self, index: &mut Index, run: RunId) -> Option<KeptRun> {
-        let kept = self.runs(run).remove(&run)?;
+        let kept = self.shard(run).remove(&run)?;
         index.remove(run, kept.session_id.as_ref(), kept.ended);
         index.forget_idle_beyond(self.keep);
         Some(kept)
@@ -141,11 +141,11 @@ impl Store for MemoryStore {
     }
 
     async fn head(&self, run: RunId) -> Result<Option<RunHead>, ReadError> {
-        Ok(self.runs(run).get(&run).map(|kept| kept.head(run)))
+        Ok(self.shard(run).get(&run).map(|kept| kept.head(run)))
     }
 
     async fn read(&self, run: RunId, after: u64, limit: usize) -> Result<Vec<RunEvent>, ReadError> {
-        let (tape, last) = match self.runs(run).get(&run) {
+        let (tape, last) = match self.shard(run).get(&run) {
             Some(kept) => (kept.tape.clone(), kept.last),
             None => {
                 let first = after.saturating_add(1);
@@ -164,7 +164,7 @@ impl Store for MemoryStore {
         if let Some(session) = &query.session_id {
             let of_session = locked(&self.index).runs_of(session);
             for run in of_session {
-                found.extend(self.runs(run).get(&run).map(|kept| kept.head(run)));
+                found.extend(self.shard(run).get(&run).map(|kept| kept.head(run)));
             }
             found.retain(|head| query.holds(head));
         } else {

@@ -10,23 +10,23 @@ use crate::id::{RunId, Timestamp};
 
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    sessions: HashMap<Arc<str>, KeptSession>,
+    pub(super) sessions: HashMap<Arc<str>, KeptSession>,
     /// Ended runs by their place: the one that ended first has the lowest.
-    ended: BTreeMap<u64, RunId>,
+    pub(super) ended: BTreeMap<u64, RunId>,
     /// Sessions without runs by their place: the one that has been without for longest has the lowest.
-    idle: BTreeMap<u64, Arc<str>>,
+    pub(super) idle: BTreeMap<u64, Arc<str>>,
     /// The last place that was given.
     places: u64,
 }
 
 #[derive(Debug)]
-struct KeptSession {
-    name: Option<Arc<str>>,
+pub(super) struct KeptSession {
+    pub(super) name: Option<Arc<str>>,
     created_at: Timestamp,
     updated_at: Timestamp,
-    runs: HashSet<RunId>,
+    pub(super) runs: HashSet<RunId>,
     /// Its place among the sessions without runs, while it is one.
-    idle: Option<u64>,
+    pub(super) idle: Option<u64>,
 }
 
 impl Index {
