@@ -90,7 +90,7 @@ impl MemoryStore {
                 kept.ended = index.ended(run);
             }
         }
-        while let Some(run) = index.ended_beyond(self.keep) {
+        while let Some(run) = index.pop_ended_beyond(self.keep) {
             forgotten.extend(self.remove(&mut index, run));
         }
         drop(index);

@@ -170,8 +170,10 @@ impl<'a, S: Store> Place<'a, S> {
     /// What the list of all runs has of this rule, read in pages.
     pub(super) async fn listed_among_all(&self, size: usize) -> Result<Vec<RunHead>, Violation> {
         let highest = RunId::from(uuid::Uuid::max());
-        let mut query = RunQuery::default();
-        query.before = Some((self.at(SPAN), highest));
+        let query = RunQuery {
+            before: Some((self.at(SPAN), highest)),
+            ..RunQuery::default()
+        };
         let mut found = self.pages(query, size, Some(self.at(0))).await?;
         found.retain(|head| head.agent.starts_with(&self.name));
         Ok(found)
@@ -180,8 +182,10 @@ impl<'a, S: Store> Place<'a, S> {
     /// What the list of all sessions has of this rule, read in pages.
     pub(super) async fn listed_sessions(&self, size: usize) -> Result<Vec<SessionHead>, Violation> {
         let mut found = Vec::new();
-        let mut query = SessionQuery::default().limit(size);
-        query.before = Some((self.at(SPAN), "".into()));
+        let mut query = SessionQuery {
+            before: Some((self.at(SPAN), "".into())),
+            limit: size,
+        };
         for _ in 0..PAGES {
             let page = self.store().sessions(query.clone()).await;
             let page = page

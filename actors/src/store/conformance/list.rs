@@ -173,8 +173,10 @@ async fn what_has_not_ended_is_unfinished<S: Store>(ground: &Ground<'_, S>) -> C
         }
     }
     unfinished.reverse();
-    let mut query = RunQuery::unfinished();
-    query.agent = Some(place.agent("agent"));
+    let query = RunQuery {
+        agent: Some(place.agent("agent")),
+        ..RunQuery::unfinished()
+    };
     place.expect_listed(query, &unfinished).await
 }
 
@@ -247,10 +249,12 @@ async fn a_list_has_what_was_asked_for<S: Store>(ground: &Ground<'_, S>) -> Chec
                 if session_id.is_none() && agent.is_none() {
                     continue;
                 }
-                let mut query = RunQuery::default();
-                query.session_id = session_id.cloned();
-                query.agent = agent.cloned();
-                query.unfinished = unfinished;
+                let query = RunQuery {
+                    session_id: session_id.cloned(),
+                    agent: agent.cloned(),
+                    unfinished,
+                    ..RunQuery::default()
+                };
                 let wanted = heads.iter().filter(|head| query.holds(head));
                 let wanted: Vec<RunHead> = wanted.cloned().collect();
                 place.expect_listed(query.clone(), &wanted).await?;

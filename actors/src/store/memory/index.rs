@@ -50,10 +50,12 @@ impl Index {
         Some(place)
     }
 
-    /// The run that ended first, when more than `keep` are there.
-    pub(super) fn ended_beyond(&self, keep: usize) -> Option<RunId> {
-        let (_, run) = self.ended.first_key_value()?;
-        (self.ended.len() > keep).then_some(*run)
+    /// Takes out the run that ended first, when there are more than `keep`.
+    pub(super) fn pop_ended_beyond(&mut self, keep: usize) -> Option<RunId> {
+        if self.ended.len() <= keep {
+            return None;
+        }
+        self.ended.pop_first().map(|(_, run)| run)
     }
 
     /// Takes a run out. Its session goes with its last run, unless it has a name.

@@ -209,11 +209,14 @@ impl World {
         }
         for session in [None, Some("a"), Some("b")] {
             for unfinished in [false, true] {
-                let mut query = RunQuery::default().limit(2);
-                query.session_id = session.map(Arc::from);
-                query.unfinished = unfinished;
+                let mut query = RunQuery {
+                    session_id: session.map(Arc::from),
+                    unfinished,
+                    limit: 2,
+                    ..RunQuery::default()
+                };
                 let mut pages = Vec::new();
-                loop {
+                for _ in 0..RUNS {
                     let page = now(self.store.runs(query.clone())).unwrap();
                     let Some(last) = page.last() else { break };
                     query = query.after(last);

@@ -98,3 +98,19 @@ fn a_run_may_be_taken_over_again_and_again() {
     assert_eq!(events.iter().map(|event| event.seq).max(), Some(last));
     assert_eq!(texts(&events)[10], "5 acquires");
 }
+
+#[test]
+fn a_run_that_was_taken_over_is_copied_once() {
+    let store = MemoryStore::default();
+    let run = half_stored(&store).tape.run_id();
+    let mut new = Log::after(run, 3);
+    let tape = |store: &MemoryStore| store.shard(run)[&run].tape.clone();
+    (4..=6).for_each(|at| new.decide(at, words("new")));
+    new.acquire(&store, 1, (4, 4)).unwrap();
+    let own = tape(&store);
+    assert!(!Arc::ptr_eq(&own, &new.tape));
+    for seq in 5..=6 {
+        new.append(&store, 2, (seq, seq)).unwrap();
+        assert!(Arc::ptr_eq(&own, &tape(&store)));
+    }
+}
