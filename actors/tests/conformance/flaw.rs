@@ -13,6 +13,8 @@ pub(crate) enum Flaw {
     IgnoresEpoch,
     /// Events before the one that conflicts are kept.
     StoresHalf,
+    /// Of an append that begins before the end, what is new is kept.
+    StoresTheRest,
     ForgetsBatches,
     /// A batch that was refused counts as done.
     BelievesRefused,
@@ -37,6 +39,8 @@ pub(crate) enum Flaw {
     AcquireMakesRuns,
     /// Who names the next epoch has it.
     AppendTakesOver,
+    /// The same, of runs that were taken over before.
+    AppendTakesOverAgain,
 
     ListsFromTheSecondAppend,
     StatusStaysPending,
@@ -48,6 +52,8 @@ pub(crate) enum Flaw {
     ListsEndedAsUnfinished,
     PausedIsFinished,
     OldestFirst,
+    /// Ids tell when they were made, unless the caller chose them.
+    SortsById,
     /// The next page begins at an earlier moment, and leaves out runs of the same.
     PagesByTimeAlone,
     /// The next page begins with the last run of the one before.
@@ -101,7 +107,7 @@ pub(crate) enum Flaw {
 }
 
 /// The rules, and the flaws that each is the first to find.
-pub(crate) const FLAWS: [(&str, &[Flaw]); 29] = [
+pub(crate) const FLAWS: [(&str, &[Flaw]); 32] = [
     (
         "a run begins at position 1 with its start",
         &[
@@ -115,6 +121,7 @@ pub(crate) const FLAWS: [(&str, &[Flaw]); 29] = [
         "an append goes on where the run stands",
         &[Flaw::TakesGaps, Flaw::StoresHalf, Flaw::BelievesRefused],
     ),
+    ("an append is all or nothing", &[Flaw::StoresTheRest]),
     (
         "only the owner appends",
         &[Flaw::IgnoresEpoch, Flaw::AppendTakesOver],
@@ -154,6 +161,10 @@ pub(crate) const FLAWS: [(&str, &[Flaw]); 29] = [
         &[Flaw::AcquireIsNotRetried, Flaw::RetriedAcquireFencesAgain],
     ),
     (
+        "only an acquire takes a run over",
+        &[Flaw::AppendTakesOverAgain],
+    ),
+    (
         "an ended run is nobody's to take",
         &[Flaw::AcquireTakesEndedRuns],
     ),
@@ -182,6 +193,7 @@ pub(crate) const FLAWS: [(&str, &[Flaw]); 29] = [
             Flaw::ListIgnoresLimit,
         ],
     ),
+    ("runs are listed newest first", &[Flaw::SortsById]),
     (
         "pages leave nothing out and repeat nothing, also of one moment",
         &[Flaw::PagesByTimeAlone],

@@ -25,6 +25,9 @@ impl State {
         }
         found.retain(|head| is_wanted(flaw, &query, head));
         found.sort_by_key(|head| Reverse((head.created_at, head.run_id)));
+        if flaw == Flaw::SortsById {
+            found.sort_by_key(|head| Reverse(head.run_id));
+        }
         if flaw == Flaw::OldestFirst {
             found.reverse();
         }
@@ -176,6 +179,11 @@ fn is_wanted(flaw: Flaw, query: &RunQuery, head: &RunHead) -> bool {
         Flaw::PagesByTimeAlone => {
             if let Some((at, _)) = query.before.take() {
                 return head.created_at < at && query.holds(head);
+            }
+        }
+        Flaw::SortsById => {
+            if let Some((_, id)) = query.before.take() {
+                return head.run_id < id && query.holds(head);
             }
         }
         Flaw::PagesRepeat => {

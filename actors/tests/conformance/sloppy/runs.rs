@@ -50,6 +50,10 @@ impl State {
                     let fresh = new.into_iter().filter(|event| event.seq > last);
                     kept.events.extend(fresh);
                 }
+                Flaw::StoresTheRest if events.first() <= last => {
+                    let fresh = new.into_iter().filter(|event| event.seq > last);
+                    kept.events.extend(fresh);
+                }
                 Flaw::BelievesRefused => kept.batch = batch,
                 Flaw::RefusedAcquireFences => kept.epoch += u64::from(expected.acquire),
                 _ => {}
@@ -60,7 +64,9 @@ impl State {
         kept.epoch = match flaw {
             Flaw::AcquireDoesNotFence => kept.epoch,
             Flaw::AcquireIgnoresEpoch => kept.epoch + u64::from(expected.acquire),
-            Flaw::AppendTakesOver => expected.epoch_after().max(kept.epoch),
+            Flaw::AppendTakesOver | Flaw::AppendTakesOverAgain => {
+                expected.epoch_after().max(kept.epoch)
+            }
             _ => kept.epoch + u64::from(expected.acquire),
         };
         kept.batch = batch;
@@ -201,6 +207,9 @@ impl Kept {
             Flaw::AcquireIgnoresEpoch => position && (epoch || expected.acquire),
             Flaw::AcquireIgnoresPosition => epoch && (position || expected.acquire),
             Flaw::AppendTakesOver => position && (epoch || self.epoch + 1 == expected.epoch),
+            Flaw::AppendTakesOverAgain => {
+                position && (epoch || (self.epoch > 1 && self.epoch + 1 == expected.epoch))
+            }
             _ => epoch && position,
         }
     }
