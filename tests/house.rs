@@ -185,7 +185,7 @@ const KNOWN_IN_ONE_PLACE: [(&str, &[&str], &str); 15] = [
     ),
     (
         ".tape.push(",
-        &["actors/src/run/log.rs", "actors/src/store/memory.rs"],
+        &["actors/src/run/log.rs", "actors/src/store/memory/"],
         "a log is written in one place",
     ),
     (

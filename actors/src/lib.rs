@@ -51,10 +51,6 @@ mod id;
 mod message;
 mod outcome;
 mod status;
-#[allow(
-    dead_code,
-    reason = "the loop that asks a model with tools is what reads it"
-)]
 mod transcript;
 mod usage;
 

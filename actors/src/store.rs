@@ -162,7 +162,7 @@ pub struct Expected {
 impl Expected {
     /// The epoch that the run has after the append.
     pub const fn epoch_after(self) -> u64 {
-        self.epoch + self.acquire as u64
+        self.epoch.saturating_add(self.acquire as u64)
     }
 }
 

@@ -187,3 +187,12 @@ fn a_run_that_goes_on_after_a_crash_drops_the_answer_it_was_at() {
         ["model:  a({})", "a: 1", "model: Again."]
     );
 }
+
+#[test]
+fn an_answer_without_a_request_of_its_own_takes_no_others_place() {
+    let events = vec![asks(), answered(&["a"]), answered(&["b"]), done("b", "2")];
+    assert_eq!(
+        lines(&fold(events).messages()),
+        ["model:  a({})", "a: not finished", "model:  b({})", "b: 2"]
+    );
+}

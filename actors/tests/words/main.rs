@@ -1,6 +1,8 @@
 //! The serialised forms of all words, pinned: what is stored and sent today is read by every later release.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod tools;
+
 use std::{sync::Arc, time::Duration};
 
 use quell_actors::{

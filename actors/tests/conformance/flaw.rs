@@ -1,0 +1,286 @@
+//! What a store may get wrong, and the rule that finds it out.
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Flaw {
+    None,
+    /// No flaw: every other append and every other change is in doubt, done or not.
+    OftenInDoubt,
+
+    /// The run and the position are a unique key, and that is all that is checked.
+    UniqueKeyOnly,
+    /// Only the last position is compared, as `>=`.
+    TakesGaps,
+    IgnoresEpoch,
+    /// Events before the one that conflicts are kept.
+    StoresHalf,
+    /// Of an append that begins before the end, what is new is kept.
+    StoresTheRest,
+    ForgetsBatches,
+    /// A batch that was refused counts as done.
+    BelievesRefused,
+    AppendsAfterTheEnd,
+    ReadsBeyondTheLimit,
+    ReadsBackwards,
+    LosesTheSession,
+    /// It is judged by what stood there a moment before.
+    AppendsInTwoSteps,
+    AlwaysInDoubt,
+
+    AcquiresInTwoSteps,
+    AcquireIgnoresEpoch,
+    AcquireIgnoresPosition,
+    AcquireDoesNotFence,
+    /// The epoch is raised and the events are lost: two steps, and the second failed.
+    AcquireStoresNothing,
+    AcquireIsNotRetried,
+    RetriedAcquireFencesAgain,
+    RefusedAcquireFences,
+    AcquireTakesEndedRuns,
+    AcquireMakesRuns,
+    /// Who names the next epoch has it.
+    AppendTakesOver,
+    /// The same, of runs that were taken over before.
+    AppendTakesOverAgain,
+
+    ListsFromTheSecondAppend,
+    StatusStaysPending,
+    /// An event that changes no status makes it pending.
+    StatusOfTheLastEvent,
+    CreatedIsUpdated,
+    UpdatedIsCreated,
+    ListsTheFirstEpoch,
+    ListsEndedAsUnfinished,
+    PausedIsFinished,
+    OldestFirst,
+    /// Ids tell when they were made, unless the caller chose them.
+    SortsById,
+    /// The next page begins at an earlier moment, and leaves out runs of the same.
+    PagesByTimeAlone,
+    /// The next page begins with the last run of the one before.
+    PagesRepeat,
+    ListIgnoresSession,
+    ListIgnoresAgent,
+    ListIgnoresLimit,
+    ListsOnlySessions,
+
+    CountsOneRun,
+    CountsAllRuns,
+    SessionIsCreatedAgain,
+    SessionIsNeverUpdated,
+    SessionIsUpdatedByWords,
+    NamesAreForgotten,
+    NamesOnlyWhatIsThere,
+    FirstRunTakesTheName,
+    FirstNameStays,
+    NameCannotBeTakenAway,
+    EmptyNameIsNone,
+    NamingCreatesAgain,
+    SessionsOldestFirst,
+    SessionsPagedByTimeAlone,
+    /// Ids are compared without regard to case.
+    SessionsByLanguage,
+    SessionsIgnoreLimit,
+
+    DeleteLeavesHead,
+    DeleteLeavesEvents,
+    /// A read of what is not there is an empty page.
+    DeletedReadsEmpty,
+    DeleteLeavesList,
+    DeleteLeavesCount,
+    DeleteSparesLiveRuns,
+    DeleteIsAlwaysTrue,
+    DeleteIsNeverTrue,
+    DeletedComesBack,
+    DeletedBatchIsRemembered,
+    DeletedIdIsBurnt,
+    AnewInTheOldSession,
+    AnewWithTheOldEvents,
+    LastRunTakesTheName,
+    DeletedSessionKeepsItsName,
+    DeletedSessionIsStillListed,
+    DeletedSessionSparesLiveRuns,
+    DeletedSessionSparesRuns,
+    DeletedSessionTakesAll,
+    DeletedSessionNeedsRuns,
+    DeletedSessionIsAlwaysTrue,
+    DeletedSessionIsNeverTrue,
+}
+
+/// The rules, and the flaws that each is the first to find.
+pub(crate) const FLAWS: [(&str, &[Flaw]); 32] = [
+    (
+        "a run begins at position 1 with its start",
+        &[
+            Flaw::UniqueKeyOnly,
+            Flaw::ReadsBackwards,
+            Flaw::LosesTheSession,
+            Flaw::AlwaysInDoubt,
+        ],
+    ),
+    (
+        "an append goes on where the run stands",
+        &[Flaw::TakesGaps, Flaw::StoresHalf, Flaw::BelievesRefused],
+    ),
+    ("an append is all or nothing", &[Flaw::StoresTheRest]),
+    (
+        "only the owner appends",
+        &[Flaw::IgnoresEpoch, Flaw::AppendTakesOver],
+    ),
+    (
+        "a retried batch gets the first answer",
+        &[Flaw::ForgetsBatches],
+    ),
+    (
+        "nothing follows an ending",
+        &[Flaw::AppendsAfterTheEnd, Flaw::StatusStaysPending],
+    ),
+    (
+        "what was appended is read in order and in pages",
+        &[Flaw::ReadsBeyondTheLimit],
+    ),
+    ("of appends that race one wins", &[Flaw::AppendsInTwoSteps]),
+    (
+        "of acquirers and the owner, when they race, one wins",
+        &[Flaw::AcquiresInTwoSteps],
+    ),
+    (
+        "who takes a run over owns it, and fences who had it before",
+        &[
+            Flaw::AcquireIgnoresEpoch,
+            Flaw::AcquireDoesNotFence,
+            Flaw::AcquireStoresNothing,
+            Flaw::RefusedAcquireFences,
+        ],
+    ),
+    (
+        "an acquire that is refused changes nothing",
+        &[Flaw::AcquireIgnoresPosition],
+    ),
+    (
+        "a retried acquire gets the first answer",
+        &[Flaw::AcquireIsNotRetried, Flaw::RetriedAcquireFencesAgain],
+    ),
+    (
+        "only an acquire takes a run over",
+        &[Flaw::AppendTakesOverAgain],
+    ),
+    (
+        "an ended run is nobody's to take",
+        &[Flaw::AcquireTakesEndedRuns],
+    ),
+    ("an acquire makes no run", &[Flaw::AcquireMakesRuns]),
+    (
+        "a run is listed from its first append on, as its events say",
+        &[
+            Flaw::ListsFromTheSecondAppend,
+            Flaw::StatusOfTheLastEvent,
+            Flaw::CreatedIsUpdated,
+            Flaw::UpdatedIsCreated,
+            Flaw::ListIgnoresSession,
+        ],
+    ),
+    (
+        "a run that was taken over is listed with its new epoch",
+        &[Flaw::ListsTheFirstEpoch, Flaw::ListIgnoresAgent],
+    ),
+    (
+        "what has not ended is unfinished",
+        &[
+            Flaw::ListsEndedAsUnfinished,
+            Flaw::PausedIsFinished,
+            Flaw::OldestFirst,
+            Flaw::PagesRepeat,
+            Flaw::ListIgnoresLimit,
+        ],
+    ),
+    ("runs are listed newest first", &[Flaw::SortsById]),
+    (
+        "pages leave nothing out and repeat nothing, also of one moment",
+        &[Flaw::PagesByTimeAlone],
+    ),
+    ("a list has what was asked for", &[Flaw::ListsOnlySessions]),
+    (
+        "a session is made by its first run, and counts them",
+        &[
+            Flaw::CountsOneRun,
+            Flaw::CountsAllRuns,
+            Flaw::SessionIsCreatedAgain,
+            Flaw::SessionIsNeverUpdated,
+        ],
+    ),
+    (
+        "a session is updated when the status of a run changes",
+        &[Flaw::SessionIsUpdatedByWords],
+    ),
+    (
+        "a session may be named before it has runs",
+        &[
+            Flaw::NamesAreForgotten,
+            Flaw::NamesOnlyWhatIsThere,
+            Flaw::FirstRunTakesTheName,
+        ],
+    ),
+    (
+        "a name may be given, changed and taken away, and nothing else with it",
+        &[
+            Flaw::FirstNameStays,
+            Flaw::NameCannotBeTakenAway,
+            Flaw::EmptyNameIsNone,
+            Flaw::NamingCreatesAgain,
+        ],
+    ),
+    (
+        "sessions are listed newest first, and in pages without a gap",
+        &[
+            Flaw::SessionsOldestFirst,
+            Flaw::SessionsPagedByTimeAlone,
+            Flaw::SessionsByLanguage,
+            Flaw::SessionsIgnoreLimit,
+        ],
+    ),
+    (
+        "a deleted run is gone, ended or not",
+        &[
+            Flaw::DeleteLeavesHead,
+            Flaw::DeleteLeavesEvents,
+            Flaw::DeletedReadsEmpty,
+            Flaw::DeleteLeavesList,
+            Flaw::DeleteLeavesCount,
+            Flaw::DeleteSparesLiveRuns,
+            Flaw::DeleteIsAlwaysTrue,
+            Flaw::DeleteIsNeverTrue,
+        ],
+    ),
+    (
+        "a deleted run is not brought back by who had it",
+        &[Flaw::DeletedComesBack, Flaw::DeletedBatchIsRemembered],
+    ),
+    (
+        "a run of a deleted run's id may be started anew",
+        &[
+            Flaw::DeletedIdIsBurnt,
+            Flaw::AnewInTheOldSession,
+            Flaw::AnewWithTheOldEvents,
+        ],
+    ),
+    (
+        "a session outlives its runs if it has a name",
+        &[Flaw::LastRunTakesTheName],
+    ),
+    (
+        "a deleted session is gone with all its runs",
+        &[
+            Flaw::DeletedSessionKeepsItsName,
+            Flaw::DeletedSessionIsStillListed,
+            Flaw::DeletedSessionSparesLiveRuns,
+            Flaw::DeletedSessionSparesRuns,
+            Flaw::DeletedSessionTakesAll,
+            Flaw::DeletedSessionIsAlwaysTrue,
+            Flaw::DeletedSessionIsNeverTrue,
+        ],
+    ),
+    (
+        "a deleted session may be begun anew",
+        &[Flaw::DeletedSessionNeedsRuns],
+    ),
+];
