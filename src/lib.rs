@@ -4,3 +4,6 @@ pub use quell_actors::*;
 
 #[cfg(feature = "http-models")]
 pub mod models;
+
+#[cfg(all(feature = "process-tool", target_os = "linux"))]
+pub mod tools;

@@ -167,7 +167,7 @@ fn arrows_only_go_down() {
 }
 
 /// Words that stand in one place only: the word, where it may stand, and why.
-const KNOWN_IN_ONE_PLACE: [(&str, &[&str], &str); 14] = [
+const KNOWN_IN_ONE_PLACE: [(&str, &[&str], &str); 15] = [
     ("unsafe ", &[], "there is no unsafe code"),
     ("todo!", &[], "nothing is left undone"),
     (
@@ -225,8 +225,21 @@ const KNOWN_IN_ONE_PLACE: [(&str, &[&str], &str); 14] = [
     ("sse_stream", &["src/models/"], "only models know the wire"),
     (
         "std::env",
-        &["src/models/openai/settings.rs", "src/cli/", "src/main.rs"],
+        &[
+            "src/models/openai/settings.rs",
+            "src/tools/process/environment.rs",
+            "src/cli/",
+            "src/main.rs",
+        ],
         "settings are read low",
+    ),
+    (
+        "rustix",
+        &[
+            "src/tools/process/group.rs",
+            "src/tools/process/left_over.rs",
+        ],
+        "signals are sent in two places, each of which knows to whom",
     ),
     (
         "println!",
