@@ -45,7 +45,7 @@ async fn host() {
 }
 
 /// A process that runs the tool.
-fn start_host(folder: &Folder, stays_at_the_gate: bool) -> Child {
+fn start_host(folder: &Folder, stays_at_the_gate: bool) -> Host {
     let mut host = Command::new(std::env::current_exe().unwrap());
     host.args(["--exact", "crash::host", "--nocapture"])
         .env("QUELL_TEST_HOST", folder.path())
@@ -53,7 +53,7 @@ fn start_host(folder: &Folder, stays_at_the_gate: bool) -> Child {
     if stays_at_the_gate {
         host.env("QUELL_TEST_GATE", "1");
     }
-    host.spawn().unwrap()
+    Host(host.spawn().unwrap())
 }
 
 async fn note(folder: &Folder) -> ToolCallProcess {
@@ -62,10 +62,14 @@ async fn note(folder: &Folder) -> ToolCallProcess {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Kills a host with no word of warning, as `kill -9` does.
-fn kill(mut host: Child) {
-    host.kill().unwrap();
-    host.wait().unwrap();
+/// Dropping it kills it with no word of warning, as `kill -9` does.
+struct Host(Child);
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
 }
 
 /// Ends what is left; the tree may still have been growing.
@@ -83,7 +87,7 @@ async fn a_program_whose_note_was_not_stored_is_never_begun() {
         let host = start_host(&folder, true);
         let note = note(&folder).await;
         assert_eq!(alive(note.group), [note.group]);
-        kill(host);
+        drop(host);
         // By itself, since nobody who recovers knows of it.
         until(|| alive(note.group).is_empty()).await;
         assert!(!folder.has("ran"));
@@ -99,7 +103,7 @@ async fn a_program_that_outlived_us_is_ended_with_its_grandchildren() {
         let host = start_host(&folder, false);
         let note = note(&folder).await;
         folder.line("child").await;
-        kill(host);
+        drop(host);
         assert!(killed(&note) >= 4);
         assert_eq!(alive(note.group), NOBODY);
         assert_eq!(end_left_over(&note), LeftOver::NothingLeft);
@@ -114,7 +118,7 @@ async fn grandchildren_that_outlived_us_are_ended_without_their_leader() {
         let host = start_host(&folder, false);
         let note = note(&folder).await;
         folder.line("child").await;
-        kill(host);
+        drop(host);
         let leader = Pid::from_raw(note.group.try_into().unwrap()).unwrap();
         kill_process(leader, Signal::KILL).unwrap();
         until(|| !is_alive(note.group)).await;
