@@ -7,3 +7,6 @@ pub mod models;
 
 #[cfg(feature = "sqlite")]
 pub mod stores;
+
+#[cfg(all(feature = "process-tool", target_os = "linux"))]
+pub mod tools;

@@ -242,8 +242,21 @@ const KNOWN_IN_ONE_PLACE: [(&str, &[&str], &str); 15] = [
     ("sse_stream", &["src/models/"], "only models know the wire"),
     (
         "std::env",
-        &["src/models/openai/settings.rs", "src/cli/", "src/main.rs"],
+        &[
+            "src/models/openai/settings.rs",
+            "src/tools/process/environment.rs",
+            "src/cli/",
+            "src/main.rs",
+        ],
         "settings are read low",
+    ),
+    (
+        "rustix",
+        &[
+            "src/tools/process/group.rs",
+            "src/tools/process/left_over.rs",
+        ],
+        "signals are sent in two places, each of which knows to whom",
     ),
     (
         "println!",

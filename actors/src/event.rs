@@ -266,6 +266,10 @@ pub struct ToolCallProcess {
     pub started: u64,
     /// Which start of the system that counts from.
     pub boot: Arc<str>,
+    /// A word that the program and all that it starts carry in their environment, if any: it tells them from strangers
+    /// when the leader is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Arc<str>>,
 }
 
 /// A run that waits for a person's decision.

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::watch;
 
 use super::ToolError;
@@ -36,6 +36,8 @@ pub struct Process {
     pub started: u64,
     /// Which start of the system that counts from.
     pub boot: Arc<str>,
+    /// A word that is in the environment of the program and of all that it starts, if any.
+    pub mark: Option<Arc<str>>,
 }
 
 impl ToolContext {
@@ -68,6 +70,17 @@ impl ToolContext {
         (context, tell)
     }
 
+    /// The same, where `note` is told of the programs that the call is about to run, as a store would be. It answers when
+    /// the note is stored, with `false` when it is refused.
+    pub fn noting<F, Fut>(mut self, note: F) -> ToolContext
+    where
+        F: Fn(ToolCallProcess) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = bool> + Send + 'static,
+    {
+        self.caller = Some(Arc::new(Noting(note)));
+        self
+    }
+
     /// The run that the call is of.
     pub fn run_id(&self) -> RunId {
         self.run_id
@@ -92,9 +105,15 @@ impl ToolContext {
     /// Dropping the future loses nothing.
     pub async fn cancelled(&self) -> CancelReason {
         let mut told = self.told.clone();
-        match told.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or(CancelReason::Requested),
-            Err(_) => std::future::pending().await,
+        // Cloned at once: what `wait_for` lends is a lock's guard, and a tool's future must be able to change threads.
+        let reason = told
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|r| r.clone());
+        match reason {
+            Some(reason) => reason,
+            None => std::future::pending().await,
         }
     }
 
@@ -125,6 +144,7 @@ impl ToolContext {
             group: process.group,
             started: process.started,
             boot: process.boot,
+            mark: process.mark,
         });
         if noted.await {
             Ok(())
@@ -133,6 +153,21 @@ impl ToolContext {
                 "the run was ended before the program was begun",
             ))
         }
+    }
+}
+
+/// The caller of a context that belongs to no run.
+struct Noting<F>(F);
+
+impl<F, Fut> Caller for Noting<F>
+where
+    F: Fn(ToolCallProcess) -> Fut + Send + Sync,
+    Fut: Future<Output = bool> + Send + 'static,
+{
+    fn progress(&self, _: &Arc<str>, _: Arc<str>) {}
+
+    fn process(self: Arc<Self>, process: ToolCallProcess) -> BoxFuture<'static, bool> {
+        (self.0)(process).boxed()
     }
 }
 

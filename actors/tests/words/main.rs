@@ -165,8 +165,19 @@ fn events_have_these_forms() {
             group: 4,
             started: 5,
             boot: "b".into(),
+            mark: None,
         })),
         r#""event":"tool_call_process","id":"call-1","group":4,"started":5,"boot":"b""#,
+    );
+    kind(
+        EventKind::ToolCallProcess(Arc::new(ToolCallProcess {
+            id: "call-1".into(),
+            group: 4,
+            started: 5,
+            boot: "b".into(),
+            mark: Some("m".into()),
+        })),
+        r#""event":"tool_call_process","id":"call-1","group":4,"started":5,"boot":"b","mark":"m""#,
     );
     kind(
         EventKind::Steered {
