@@ -2,5 +2,12 @@
 //! process, the disk or the file itself fails.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod backup;
+mod deleting;
+mod failing;
+mod folding;
 mod keeping;
+mod model;
+mod opening;
+mod reading;
 mod support;

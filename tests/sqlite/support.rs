@@ -1,10 +1,6 @@
 //! A folder for one test, and runs to store in it.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs, path::PathBuf, sync::Arc};
 
 use quell::{
     EventKind, FinishReason, Message, Reply, RunEvent, RunId, Started, Store, Timestamp, Usage,
@@ -205,9 +201,4 @@ pub(crate) async fn all(store: &impl Store, run: RunId) -> Vec<RunEvent> {
         }
         events.extend(page);
     }
-}
-
-/// Copies the bytes of a file away, and back.
-pub(crate) fn bytes(path: &Path) -> Vec<u8> {
-    fs::read(path).unwrap()
 }

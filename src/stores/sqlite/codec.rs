@@ -177,3 +177,7 @@ impl<'a> Cursor<'a> {
         Err(Damaged("a number is too large"))
     }
 }
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

@@ -12,13 +12,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How large the write-ahead log may stay once everything in it is in the file.
 const LOG_KEPT: i64 = 1 << 20;
 
-/// The writer's connection. Checkpoints are not its business.
+/// The writer's connection, which changes nothing yet: the file may be somebody else's.
 pub(super) fn writer(options: &SqliteOptions) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(&options.path, flags)?;
     set_up(&db)?;
+    Ok(db)
+}
+
+/// Has a file that is ours be written to as it should be. Checkpoints are not this connection's business.
+pub(super) fn prepare(db: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = match options.synchronous {
         Synchronous::Normal => "NORMAL",
@@ -35,7 +40,7 @@ pub(super) fn writer(options: &SqliteOptions) -> rusqlite::Result<Connection> {
         let pages = (bytes / page.unsigned_abs().max(1)).clamp(1, u64::from(u32::MAX - 1));
         db.pragma_update(None, "max_page_count", pages as i64)?;
     }
-    Ok(db)
+    Ok(())
 }
 
 /// The connection that brings the write-ahead log into the file.

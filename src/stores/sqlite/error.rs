@@ -44,6 +44,16 @@ pub enum OpenError {
         /// The newest version that this release knows.
         known: u32,
     },
+    /// The file was written by an older release, and only one that may write can bring it up to date.
+    #[error("{} was made by an older release, and has to be opened for writing once: its format is {found}, and the one known here is {known}", path.display())]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The version of its format.
+        found: u32,
+        /// The version that this release knows.
+        known: u32,
+    },
     /// The file holds events that a newer release wrote, of kinds that this one may not know.
     #[error("{} holds events of a newer release: version {found}, and the newest known here is {known}", path.display())]
     NewerEvents {

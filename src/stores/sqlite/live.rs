@@ -50,6 +50,8 @@ impl Live {
 
     /// Notes that all of it is in segments. Answers the journal row in which the tail began.
     pub(super) fn fold(&mut self) -> Option<u64> {
+        // A departure from before this is called off: readers who began since then may have read what the row was.
+        self.leaving = 0;
         self.row.folded = self.row.head.last;
         self.tail = Vec::new();
         self.tail_bytes = 0;

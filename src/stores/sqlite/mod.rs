@@ -1,5 +1,7 @@
 //! Runs in one SQLite file. `docs/store.md` tells how the file lives.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
 mod backup;
 mod checkpoint;
 mod codec;
@@ -109,8 +111,7 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`OpenError`]. A file of an older release is [`Newer`](OpenError::Newer) to no one: it has to be opened for
-    /// writing once.
+    /// [`OpenError`]; that of a file which an older release wrote is [`Older`](OpenError::Older).
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<SqliteStore, OpenError> {
         let path = path.as_ref();
         let observer = Observer::open(path)?;

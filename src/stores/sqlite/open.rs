@@ -93,6 +93,8 @@ fn prepare(options: &SqliteOptions) -> Result<Connection, OpenError> {
     if db.is_readonly("main").map_err(fault)? {
         return Err(OpenError::ReadOnly { path: path.clone() });
     }
+    schema::owned(&db).map_err(|unfit| unfit.at(path))?;
+    connect::prepare(&db, options).map_err(fault)?;
     schema::migrate(&mut db).map_err(|unfit| unfit.at(path))?;
     let check = match options.check {
         IntegrityCheck::Skip => return Ok(db),

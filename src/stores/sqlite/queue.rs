@@ -32,6 +32,9 @@ pub(super) enum Change {
     },
     DeleteRun(RunId),
     DeleteSession(Arc<str>),
+    /// What no user can ask for.
+    #[cfg(test)]
+    Panic,
 }
 
 #[derive(Debug)]

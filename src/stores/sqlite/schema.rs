@@ -25,6 +25,8 @@ pub(super) enum Unfit {
     Foreign,
     #[error("its format is {0}")]
     Newer(u32),
+    #[error("its format is {0}")]
+    Older(u32),
     #[error("its events are of version {0}")]
     NewerEvents(u32),
     #[error("{0}")]
@@ -38,6 +40,11 @@ impl Unfit {
         match self {
             Unfit::Foreign => OpenError::Foreign { path: at },
             Unfit::Newer(found) => OpenError::Newer {
+                path: at,
+                found,
+                known: known.0,
+            },
+            Unfit::Older(found) => OpenError::Older {
                 path: at,
                 found,
                 known: known.0,
@@ -66,18 +73,8 @@ pub(super) fn may_be_ours(mark: &[u8]) -> bool {
 /// Brings a file that may be written to up to date, or makes it. All or nothing.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), Unfit> {
     let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let version = match application_id(&change)? {
-        APPLICATION_ID => known_version(&change)?,
-        0 if is_empty(&change)? => 0,
-        _ => return Err(Unfit::Foreign),
-    };
-    for step in MIGRATIONS.iter().skip(version as usize) {
-        change.execute_batch(step)?;
-    }
-    if version < VERSION {
-        change.pragma_update(None, "application_id", APPLICATION_ID)?;
-        change.pragma_update(None, "user_version", VERSION)?;
-    }
+    let version = owned(&change)?;
+    step_up(&change, version, &MIGRATIONS)?;
     // A program before this one must not read what this one is going to write.
     if known_events(&change)? < EVENTS_VERSION {
         change.execute(
@@ -90,18 +87,32 @@ pub(super) fn migrate(db: &mut Connection) -> Result<(), Unfit> {
     Ok(())
 }
 
+/// Takes a file from `version` through those of `steps` that come after it.
+fn step_up(db: &Connection, version: u32, steps: &[&str]) -> rusqlite::Result<()> {
+    let due = steps.iter().zip(1u32..).filter(|(_, to)| *to > version);
+    for (step, to) in due {
+        db.execute_batch(step)?;
+        db.pragma_update(None, "application_id", APPLICATION_ID)?;
+        db.pragma_update(None, "user_version", to)?;
+    }
+    Ok(())
+}
+
+/// The version of a file that is ours to write to: 0 for one that is empty.
+pub(super) fn owned(db: &Connection) -> Result<u32, Unfit> {
+    match application_id(db)? {
+        APPLICATION_ID => known_version(db),
+        0 if is_empty(db)? => Ok(0),
+        _ => Err(Unfit::Foreign),
+    }
+}
+
 /// Whether this program can read a file as it is.
 pub(super) fn verify(db: &Connection) -> Result<(), Unfit> {
-    if application_id(db)? != APPLICATION_ID {
-        return Err(Unfit::Foreign);
+    match owned(db)? {
+        VERSION => known_events(db).map(|_| ()),
+        older => Err(Unfit::Older(older)),
     }
-    // An older one would have to be migrated, and that is for those who may write.
-    match known_version(db)? {
-        VERSION => {}
-        older => return Err(Unfit::Newer(older)),
-    }
-    known_events(db)?;
-    Ok(())
 }
 
 fn application_id(db: &Connection) -> rusqlite::Result<u32> {
@@ -134,5 +145,37 @@ fn known_events(db: &Connection) -> Result<u32, Unfit> {
         Ok(version) if version <= EVENTS_VERSION => Ok(version),
         Ok(version) => Err(Unfit::NewerEvents(version)),
         Err(_) => Err(Unfit::NewerEvents(u32::MAX)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_takes_every_step_that_it_has_not_taken_and_no_other() {
+        let steps = [
+            "CREATE TABLE notes (text); INSERT INTO notes VALUES ('from version 1')",
+            "ALTER TABLE notes ADD COLUMN length; UPDATE notes SET length = length(text)",
+            "DELETE FROM notes WHERE length = 0; INSERT INTO notes VALUES ('from version 3', 14)",
+        ];
+        for from in 0..=3u32 {
+            let db = Connection::open_in_memory().unwrap();
+            step_up(&db, 0, &steps[..from as usize]).unwrap();
+            step_up(&db, from, &steps).unwrap();
+            step_up(&db, 3, &steps).unwrap();
+            let mut read = db.prepare("SELECT text, length FROM notes").unwrap();
+            let notes = read.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+            let notes: Vec<(String, i64)> = notes.unwrap().map(Result::unwrap).collect();
+            let all = [
+                ("from version 1".to_owned(), 14),
+                ("from version 3".to_owned(), 14),
+            ];
+            assert_eq!(notes, all);
+            let version: u32 = db
+                .pragma_query_value(None, "user_version", |row| row.get(0))
+                .unwrap();
+            assert_eq!(version, 3);
+        }
     }
 }

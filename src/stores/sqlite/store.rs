@@ -156,3 +156,7 @@ impl SqliteStore {
         answered.unwrap_or_else(|_| Err(WriteError::Unknown(NOT_TOLD.into())))
     }
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

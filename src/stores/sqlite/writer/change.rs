@@ -27,6 +27,8 @@ impl Writer {
                 .transact(|db| delete_run(db, *run))
                 .map(|deleted| (deleted, vec![*run])),
             Change::DeleteSession(id) => self.transact(|db| delete_session(db, id)),
+            #[cfg(test)]
+            Change::Panic => panic!("as the test asked"),
         };
         match changed {
             Ok((changed, runs)) => {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use quell_actors::RunId;
+use rusqlite::config::DbConfig;
 
 use super::{
     super::{error::Fault, live::Live, options::Retention, retention},
@@ -65,13 +66,12 @@ impl Writer {
         }
     }
 
-    /// A bounded piece of whatever there is to do.
-    pub(super) fn do_chores(&mut self) {
+    /// A bounded piece of whatever there is to do; what can wait is done when nothing else is to be.
+    pub(super) fn do_chores(&mut self, idle: bool) {
         let now = Instant::now();
         if self.doubt.is_some() || self.chores.rests_until.is_some_and(|until| now < until) {
             return;
         }
-        let idle = self.shared().queue.len() == 0;
         let done = self
             .fold_stragglers()
             .and_then(|()| self.cut_journal(if idle { 1 } else { CUT_AT_ONCE }))
@@ -180,6 +180,11 @@ impl Writer {
             .map_err(Fault::from);
         if let Err(error) = truncated {
             tracing::warn!(path = %self.options.path.display(), %error, "the log was not brought into the file");
+        }
+        // Who closes the file last takes the log away, which is empty.
+        let last = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+        if let Err(error) = self.db.set_db_config(last, false) {
+            tracing::debug!(%error, "the log stays beside the file");
         }
     }
 }

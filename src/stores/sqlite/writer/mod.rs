@@ -116,6 +116,7 @@ impl Writer {
                 self.refuse(&mut waiting, &fault);
                 continue;
             }
+            let idle = waiting.is_empty();
             match waiting.pop_front() {
                 Some(Op::Append(append)) => {
                     waiting.push_front(Op::Append(append));
@@ -128,7 +129,7 @@ impl Writer {
                 }
                 None => {}
             }
-            self.do_chores();
+            self.do_chores(idle);
         }
     }
 
@@ -138,6 +139,7 @@ impl Writer {
             return Ok(());
         }
         let mut db = connect::writer(&self.options)?;
+        connect::prepare(&db, &self.options)?;
         let next = recover(&mut db)?;
         self.db = db;
         self.ledger = Ledger::new(next);

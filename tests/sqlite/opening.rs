@@ -1,0 +1,308 @@
+//! Who may open a file, and which files are opened.
+
+use std::{fs, path::Path};
+
+use quell::{
+    RunQuery, SessionQuery, Store,
+    store::{AppendError, ReadError, WriteError},
+    stores::{IntegrityCheck, OpenError, SqliteStore},
+};
+use rusqlite::Connection;
+
+use crate::support::{Folder, Hand, all, said};
+
+#[tokio::test]
+async fn of_two_that_open_it_the_second_is_told_who_has_it() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let mut hand = Hand::new();
+    hand.start(&store).await;
+    let other_way = folder.path("link.db");
+    std::os::unix::fs::symlink(folder.db(), &other_way).unwrap();
+    for path in [folder.db(), other_way] {
+        let refused = SqliteStore::open(path).unwrap_err();
+        let OpenError::InUse { by, .. } = refused else {
+            panic!("{refused}");
+        };
+        assert_eq!(by, Some(std::process::id()));
+    }
+    hand.say(&store, "undisturbed").await;
+    let clone = store.clone();
+    drop(store);
+    assert!(SqliteStore::open(folder.db()).is_err(), "a handle is left");
+    drop(clone);
+    hand.expect_in(&folder.open()).await;
+}
+
+#[tokio::test]
+async fn a_closed_store_says_so_and_lets_go_of_the_file() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let mut hand = Hand::of_session("s");
+    hand.start(&store).await;
+    store.close().await;
+    let again = folder.open();
+    assert!(matches!(
+        hand.batch(vec![said("late")]).send(&store).await,
+        Err(AppendError::Unavailable(_))
+    ));
+    assert!(matches!(
+        store.delete_run(hand.id).await,
+        Err(WriteError::Unavailable(_))
+    ));
+    assert!(matches!(
+        store.head(hand.id).await,
+        Err(ReadError::Failed(_))
+    ));
+    assert!(matches!(
+        store.runs(RunQuery::default()).await,
+        Err(ReadError::Failed(_))
+    ));
+    store.close().await;
+    drop(store);
+    hand.expect_in(&again).await;
+    assert!(SqliteStore::open(folder.db()).is_err());
+}
+
+#[test]
+fn a_file_that_is_not_ours_is_refused_and_left_as_it_is() {
+    let folder = Folder::new();
+    let sqlite = folder.path("other.db");
+    let db = Connection::open(&sqlite).unwrap();
+    db.execute_batch("CREATE TABLE runs (id); INSERT INTO runs VALUES (1)")
+        .unwrap();
+    drop(db);
+    let marked = folder.path("marked.db");
+    let db = Connection::open(&marked).unwrap();
+    db.execute_batch("PRAGMA application_id = 7; CREATE TABLE t (a)")
+        .unwrap();
+    drop(db);
+    let text = folder.path("text.db");
+    fs::write(&text, "Dear diary, ".repeat(1_000)).unwrap();
+    for path in [sqlite, marked, text] {
+        let before = fs::read(&path).unwrap();
+        for refused in [SqliteStore::open(&path), SqliteStore::open_read_only(&path)] {
+            let refused = refused.unwrap_err();
+            assert!(matches!(refused, OpenError::Foreign { .. }), "{refused}");
+        }
+        assert!(fs::read(&path).unwrap() == before, "{}", path.display());
+    }
+}
+
+#[test]
+fn a_path_that_leads_nowhere_is_an_error_of_its_own() {
+    let folder = Folder::new();
+    let nowhere = folder.path("no/such/folder.db");
+    for refused in [
+        SqliteStore::open(&nowhere),
+        SqliteStore::open_read_only(&nowhere),
+        SqliteStore::open_read_only(folder.db()),
+    ] {
+        let refused = refused.unwrap_err();
+        assert!(matches!(refused, OpenError::NotFound { .. }), "{refused}");
+    }
+    assert!(SqliteStore::open(folder.path("")).is_err(), "a folder");
+    assert!(!folder.db().exists());
+}
+
+fn change(path: &Path, sql: &str) {
+    Connection::open(path).unwrap().execute_batch(sql).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_a_newer_release_is_refused_and_left_as_it_is() {
+    let folder = Folder::new();
+    let store = folder.open();
+    Hand::new().start(&store).await;
+    store.close().await;
+    let path = folder.db();
+
+    change(&path, "PRAGMA user_version = 99");
+    for refused in [SqliteStore::open(&path), SqliteStore::open_read_only(&path)] {
+        let refused = refused.unwrap_err();
+        assert!(
+            matches!(
+                refused,
+                OpenError::Newer {
+                    found: 99,
+                    known: 1,
+                    ..
+                }
+            ),
+            "{refused}"
+        );
+    }
+    change(
+        &path,
+        "PRAGMA user_version = 1; UPDATE meta SET value = 7 WHERE key = 'events_version'",
+    );
+    for refused in [SqliteStore::open(&path), SqliteStore::open_read_only(&path)] {
+        let refused = refused.unwrap_err();
+        let newer = matches!(
+            refused,
+            OpenError::NewerEvents {
+                found: 7,
+                known: 1,
+                ..
+            }
+        );
+        assert!(newer, "{refused}");
+    }
+    change(
+        &path,
+        "UPDATE meta SET value = 1 WHERE key = 'events_version'",
+    );
+    folder.open();
+}
+
+#[tokio::test]
+async fn a_file_of_version_0_is_brought_up_to_date() {
+    // An empty file that was marked as ours is what a program leaves that is killed while it makes one.
+    let folder = Folder::new();
+    change(&folder.db(), "PRAGMA application_id = 1366649964; VACUUM");
+    let store = folder.open();
+    let mut hand = Hand::of_session("s");
+    hand.start(&store).await;
+    hand.expect_in(&store).await;
+    store.close().await;
+    let version: i64 = Connection::open(folder.db())
+        .unwrap()
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert_eq!(version, 1);
+    // So is one that has nothing in it at all.
+    let empty = folder.path("empty.db");
+    fs::write(&empty, "").unwrap();
+    SqliteStore::open(&empty).unwrap();
+}
+
+#[tokio::test]
+async fn bytes_that_changed_on_the_disk_are_an_error_and_never_another_event() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let mut hands = Vec::new();
+    for n in 0..4 {
+        let mut hand = Hand::of_session(&format!("session {n}"));
+        hand.start(&store).await;
+        hand.say(&store, &"many words ".repeat(600 * n)).await;
+        if n % 2 == 0 {
+            hand.end(&store).await;
+        }
+        hands.push(hand);
+    }
+    store.close().await;
+    let whole = fs::read(folder.db()).unwrap();
+    let (mut refused, mut read, mut failed) = (0, 0, 0);
+    for at in (0..whole.len()).step_by(whole.len() / 400) {
+        let left = Folder::new();
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(left.db(), bytes).unwrap();
+        let options = SqliteStore::options(left.db()).integrity_check(IntegrityCheck::Full);
+        let Ok(store) = options.open() else {
+            refused += 1;
+            continue;
+        };
+        for hand in &hands {
+            match store.head(hand.id).await {
+                Ok(head) => assert_eq!(head.map(|head| head.last), Some(hand.last()), "byte {at}"),
+                Err(_) => failed += 1,
+            }
+            match store.read(hand.id, 0, 1_000).await {
+                Ok(events) => assert_eq!(events, hand.events, "byte {at}"),
+                Err(_) => failed += 1,
+            }
+            read += 1;
+        }
+        if let Ok(runs) = store.runs(RunQuery::default()).await {
+            assert_eq!(runs.len(), hands.len(), "byte {at}");
+        }
+        if let Ok(sessions) = store.sessions(SessionQuery::default()).await {
+            let ids: Vec<_> = sessions.into_iter().map(|head| head.session_id).collect();
+            let all: Vec<_> = hands
+                .iter()
+                .rev()
+                .filter_map(|hand| hand.session.clone())
+                .collect();
+            assert_eq!(ids, all, "byte {at}");
+        }
+    }
+    assert!(
+        refused > 0 && read > 0 && failed > 0,
+        "{refused} {read} {failed}"
+    );
+}
+
+#[tokio::test]
+async fn a_file_that_is_cut_short_is_refused_or_right() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let mut hand = Hand::new();
+    hand.start(&store).await;
+    hand.say(&store, &"many words ".repeat(3_000)).await;
+    hand.end(&store).await;
+    store.close().await;
+    let whole = fs::read(folder.db()).unwrap();
+    for length in (1..whole.len()).step_by(whole.len() / 40) {
+        let left = Folder::new();
+        fs::write(left.db(), &whole[..length]).unwrap();
+        if let Ok(store) = SqliteStore::open(left.db()) {
+            if let Ok(events) = store.read(hand.id, 0, 10).await {
+                assert_eq!(events, hand.events, "{length}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_only_looks_sees_what_another_writes_and_changes_nothing() {
+    let folder = Folder::new();
+    let store = folder.open();
+    let look = SqliteStore::open_read_only(folder.db()).unwrap();
+    let (mut one, mut two) = (Hand::of_session("s"), Hand::of_session("s"));
+    one.start(&store).await;
+    two.start(&store).await;
+    for round in 0..30 {
+        one.say(&store, &format!("{round} ").repeat(1_000)).await;
+        two.say(&store, "a little ").await;
+        one.expect_in(&look).await;
+        two.expect_in(&look).await;
+    }
+    two.end(&store).await;
+    two.expect_in(&look).await;
+    let unfinished = look.runs(RunQuery::unfinished()).await.unwrap();
+    assert_eq!(
+        unfinished,
+        store.runs(RunQuery::unfinished()).await.unwrap()
+    );
+    assert_eq!(unfinished.len(), 1);
+    assert_eq!(
+        look.session("s".into()).await,
+        store.session("s".into()).await
+    );
+
+    let late = one.batch(vec![said("mine")]).send(&look).await;
+    assert!(matches!(late, Err(AppendError::Unavailable(_))), "{late:?}");
+    let deleted = look.delete_run(one.id).await;
+    assert!(matches!(deleted, Err(WriteError::Unavailable(_))));
+    look.backup(folder.path("copy.db")).await.unwrap();
+
+    store.delete_run(one.id).await.unwrap();
+    assert_eq!(look.head(one.id).await, Ok(None));
+    assert_eq!(
+        look.read(one.id, 3, 9).await,
+        Err(ReadError::Expired { first: 4 })
+    );
+    one.expect_in(&SqliteStore::open(folder.path("copy.db")).unwrap())
+        .await;
+
+    // What a killed process left is looked at without bringing it up to date.
+    let left = folder.as_if_killed();
+    let before = fs::read(left.db()).unwrap();
+    let look = SqliteStore::open_read_only(left.db()).unwrap();
+    two.expect_in(&look).await;
+    assert!(all(&look, two.id).await.len() > 30);
+    look.close().await;
+    drop(look);
+    assert!(fs::read(left.db()).unwrap() == before);
+}
