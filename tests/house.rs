@@ -175,7 +175,7 @@ fn arrows_only_go_down() {
 }
 
 /// Words that stand in one place only: the word, where it may stand, and why.
-const KNOWN_IN_ONE_PLACE: [(&str, &[&str], &str); 15] = [
+const KNOWN_IN_ONE_PLACE: &[(&str, &[&str], &str)] = &[
     ("unsafe ", &[], "there is no unsafe code"),
     ("todo!", &[], "nothing is left undone"),
     (
@@ -213,6 +213,7 @@ const KNOWN_IN_ONE_PLACE: [(&str, &[&str], &str); 15] = [
         "tokio.spawn(",
         &[
             "actors/src/run/flush.rs",
+            "actors/src/run/subscribe.rs",
             "actors/src/run/tools.rs",
             "actors/src/runtime/timer.rs",
         ],
@@ -270,7 +271,7 @@ fn each_thing_is_known_in_one_place() {
     for folder in ["actors/src", "src"] {
         for (name, text) in files(folder) {
             let code = code(&text);
-            for (word, places, why) in KNOWN_IN_ONE_PLACE {
+            for (word, places, why) in KNOWN_IN_ONE_PLACE.iter().copied() {
                 let allowed = places.iter().any(|place| name.starts_with(place));
                 assert!(
                     allowed || !code.contains(word),

@@ -164,7 +164,7 @@ where
     F: Fn(ToolCallProcess) -> Fut + Send + Sync,
     Fut: Future<Output = bool> + Send + 'static,
 {
-    fn progress(&self, _: &Arc<str>, _: Arc<str>) {}
+    fn progress(self: Arc<Self>, _: &Arc<str>, _: Arc<str>) {}
 
     fn process(self: Arc<Self>, process: ToolCallProcess) -> BoxFuture<'static, bool> {
         (self.0)(process).boxed()
