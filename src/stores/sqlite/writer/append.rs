@@ -241,7 +241,8 @@ fn before(db: &Connection, live: &LiveIndex, append: &Append) -> Result<Option<B
 /// Whether the append goes on where the run stands; the answer otherwise.
 fn verdict(row: &RunRow, append: &Append) -> Result<(), Answer> {
     let (head, expected, events) = (&row.head, append.expected, &append.events);
-    if row.batch == append.batch && head.last == events.last() {
+    let stands_after = (expected.epoch_after(), events.last());
+    if row.batch == append.batch && (head.epoch, head.last) == stands_after {
         return Err(Ok(head.last));
     }
     if head.status.is_ended() {
@@ -268,7 +269,7 @@ fn begin(
 ) -> Result<RunRow, Answer> {
     // Whoever goes on with a run that is not here goes on with one that was deleted, or never was.
     let fenced = || Err(AppendError::Fenced { epoch: 0, last: 0 });
-    if expected.last != 0 || events.first() != 1 {
+    if expected.last != 0 || expected.acquire || events.first() != 1 {
         return Err(fenced());
     }
     let first = events.iter().next().ok_or_else(fenced)?;
