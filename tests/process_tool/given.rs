@@ -63,6 +63,7 @@ async fn a_command_line_is_read_by_a_shell() {
 
 /// Does nothing, unless the test below runs it in a process of its own, which has a key.
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "the other test reads it")]
 async fn host() {
     if std::env::var_os("OPENAI_API_KEY").is_none_or(|key| key != "hidden-word") {
         return;

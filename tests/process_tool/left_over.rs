@@ -60,26 +60,6 @@ fn an_id_that_was_given_again_is_not_signalled() {
 }
 
 #[test]
-fn ids_that_mean_no_group_of_a_tool_are_refused() {
-    let me = std::process::id();
-    let (_, my_group) = crate::support::state(me).unwrap();
-    let mine = fs::metadata(format!("/proc/{my_group}")).map_or(0, |_| started(my_group));
-    for (group, started) in [
-        (0, 0),
-        (1, started(1)),
-        (u32::MAX, 1),
-        (1 << 31, 1),
-        (my_group, mine),
-    ] {
-        assert_eq!(
-            end_left_over(&note(group, started)),
-            LeftOver::NotOurs,
-            "{group}"
-        );
-    }
-}
-
-#[test]
 fn the_noted_leader_is_ended_with_its_group_mark_or_not() {
     let mut stranger = Stranger::new();
     let id = stranger.0.id();

@@ -16,16 +16,19 @@ async fn host() {
     if std::env::var_os("QUELL_TEST_RESOURCES").is_none() {
         return;
     }
-    round().await;
-    let before = descriptors();
-    for _ in 0..50 {
+    guarded(async {
         round().await;
-    }
-    until(|| descriptors() <= before).await;
-    // Children that have ended and were not reaped would be seen here.
-    until(|| {
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        waitid(WaitId::All, look).is_err_and(|error| error == Errno::CHILD)
+        let before = descriptors();
+        for _ in 0..50 {
+            round().await;
+        }
+        until(|| descriptors() <= before).await;
+        // Children that have ended and were not reaped would be seen here.
+        until(|| {
+            let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            waitid(WaitId::All, look).is_err_and(|error| error == Errno::CHILD)
+        })
+        .await;
     })
     .await;
 }

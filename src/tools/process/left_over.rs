@@ -56,9 +56,7 @@ fn end(process: &ToolCallProcess) -> io::Result<LeftOver> {
     if proc::boot()? != *process.boot {
         return Ok(LeftOver::NothingLeft);
     }
-    // Ids 0 and 1 mean other things than a group where signals are sent, and no note can mean the group we are in.
-    let id = i32::try_from(process.group).ok().and_then(Pid::from_raw);
-    let Some(group) = id.filter(|id| !id.is_init() && *id != getpgrp()) else {
+    let Some(group) = group_of(process) else {
         return Ok(LeftOver::NotOurs);
     };
     match proc::stat(process.group) {
@@ -67,6 +65,13 @@ fn end(process: &ToolCallProcess) -> io::Result<LeftOver> {
         Some(leader) if leader.is_alive() => end_with_leader(process, group),
         Some(_) | None => end_without_leader(process),
     }
+}
+
+/// The group of a note, if it can be one: where signals are sent, ids 0 and 1 mean our own group and everybody, and no
+/// call has the group that we are in.
+fn group_of(process: &ToolCallProcess) -> Option<Pid> {
+    let id = i32::try_from(process.group).ok().and_then(Pid::from_raw);
+    id.filter(|id| !id.is_init() && *id != getpgrp())
 }
 
 /// Ends a group whose leader is the noted one.
@@ -200,4 +205,31 @@ fn all_gone(processes: &[Found], until: Instant) -> io::Result<bool> {
         }
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Here and not from the outside, where a mistake would end everybody on this machine.
+    #[test]
+    fn no_note_means_everybody_or_ourselves() {
+        let group = |group| {
+            group_of(&ToolCallProcess {
+                id: "call-1".into(),
+                group,
+                started: 0,
+                boot: "".into(),
+                mark: None,
+            })
+        };
+        let mine = getpgrp().as_raw_nonzero().get().unsigned_abs();
+        for refused in [0, 1, 1 << 31, u32::MAX, u32::MAX - 1, mine] {
+            assert_eq!(group(refused), None, "{refused}");
+        }
+        assert_eq!(
+            group(mine + 1),
+            Pid::from_raw((mine + 1).try_into().unwrap())
+        );
+    }
 }
