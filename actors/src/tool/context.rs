@@ -92,9 +92,15 @@ impl ToolContext {
     /// Dropping the future loses nothing.
     pub async fn cancelled(&self) -> CancelReason {
         let mut told = self.told.clone();
-        match told.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or(CancelReason::Requested),
-            Err(_) => std::future::pending().await,
+        // What is waited for is a lock's guard, and must be gone before anything else is awaited: a tool's future is to
+        // be `Send`.
+        let reason = match told.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone(),
+            Err(_) => None,
+        };
+        match reason {
+            Some(reason) => reason,
+            None => std::future::pending().await,
         }
     }
 
