@@ -194,7 +194,7 @@ async fn faults_have_their_kind_and_their_cause() {
             "invalid_arguments: ",
             "two",
         ),
-        ("unit", "{}{}", "invalid_arguments: ", "trailing"),
+        ("panics", "{}{}", "invalid_arguments: ", "trailing"),
         ("unit", r#"{"a": 1}"#, "invalid_arguments: ", "invalid type"),
         ("io", "", "failed: ", "No such file"),
         ("panics", "{}", "panicked: the tool panicked: ", "told to"),
