@@ -67,6 +67,7 @@ pub mod tool;
 // actors: tasks, mailboxes, time
 mod clock;
 mod lock;
+mod panics;
 mod run;
 mod runtime;
 

@@ -1,6 +1,7 @@
 //! One run, as whoever started it holds it.
 
 pub(crate) mod actor;
+mod budget;
 pub(crate) mod calls;
 mod drive;
 pub(crate) mod ending;
@@ -13,6 +14,7 @@ mod open;
 mod poke;
 mod restore;
 mod steer;
+mod stop;
 mod subscribe;
 mod tally;
 mod tools;
@@ -35,7 +37,7 @@ use tokio::time::timeout;
 pub use self::{
     events::EventStream, guard::CancelOnDrop, steer::SteerOutcome, subscribe::Delivery,
 };
-use self::{judge::Decision, log::RunLog, waiters::WaiterKey};
+use self::{log::RunLog, stop::Decision, waiters::WaiterKey};
 pub(crate) use self::{subscribe::feed, work::Recall};
 use crate::{
     cancel::{CancelOutcome, CancelRequest},
@@ -170,15 +172,6 @@ impl fmt::Debug for Run {
             .field("status", &self.status())
             .finish()
     }
-}
-
-/// The text of a panic.
-fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a text")
 }
 
 /// Whether position `seq` is stored in time.

@@ -25,11 +25,14 @@ use std::{fmt, future::Future, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-pub(crate) use self::{any::CallFault, context::Caller};
 pub use self::{
     any::{AnyTool, ToolSpec},
     context::{Process, ToolContext},
     fns::{blocking_fn, from_fn, from_schema},
+};
+pub(crate) use self::{
+    any::{CallFault, in_bounds, panicked},
+    context::Caller,
 };
 
 /// Something a model may ask to be done.

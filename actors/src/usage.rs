@@ -63,7 +63,7 @@ impl Prices {
     pub fn cost(&self, usage: &Usage) -> Money {
         let input = u128::from(self.input.0) * u128::from(usage.input_tokens);
         let output = u128::from(self.output.0) * u128::from(usage.output_tokens);
-        let cost = (input + output).div_ceil(1_000_000);
+        let cost = input.saturating_add(output).div_ceil(1_000_000);
         Money(u64::try_from(cost).unwrap_or(u64::MAX))
     }
 }

@@ -29,7 +29,6 @@ use super::{
     drive::{Burst, Driver},
     ending::Ending,
     log::RunLog,
-    words_of,
     work::Recall,
 };
 use crate::{
@@ -37,6 +36,7 @@ use crate::{
     cancel::{CancelReason, CancelRequest},
     lock::locked,
     outcome::ErrorReason,
+    panics::last_words,
 };
 
 /// Ends the log and drops the work when the actor is gone, whatever ended it. Made before the spawn, so that a run which
@@ -95,7 +95,7 @@ impl Drop for Guard {
 /// Drops what a user wrote. If that panics, the message is the error.
 pub(crate) fn quietly_drop<T>(value: T) -> Result<(), String> {
     catch_unwind(AssertUnwindSafe(|| drop(value)))
-        .map_err(|panic| format!("the model panicked when dropped: {}", words_of(&*panic)))
+        .map_err(|panic| format!("the model panicked when dropped: {}", last_words(panic)))
 }
 
 /// The only message: go on.
@@ -127,7 +127,7 @@ impl RunActor {
     /// Polls the run's work for one burst. A panic of the model's ends the run and nothing else.
     fn poll(driver: &mut Driver, cx: &mut Context<'_>) -> Poll<Burst> {
         catch_unwind(AssertUnwindSafe(|| driver.poll_burst(cx))).unwrap_or_else(|panic| {
-            let message = format!("the model panicked: {}", words_of(&*panic));
+            let message = format!("the model panicked: {}", last_words(panic));
             Poll::Ready(Burst::Over(Ending::Failed(ErrorReason::Panicked, message)))
         })
     }
@@ -221,17 +221,27 @@ impl Actor for RunActor {
         Ok(())
     }
 
-    /// A graceful stop from outside is a cancel.
+    /// A graceful stop from outside is a cancel, and tools are treated as by any other. A kill cuts it short.
     async fn post_stop(&self, _: ActorRef<Drive>, (): &mut ()) -> Result<(), ActorProcessingErr> {
         if self.guard.left.load(Ordering::Acquire) {
             return Ok(());
         }
         let stopped = CancelReason::Because("its actor was stopped".into());
         self.guard.log.cancel(&CancelRequest::new(stopped));
-        let ending = match quietly_drop(self.guard.take()) {
-            Ok(()) => Ending::Quiet,
-            Err(fault) => Ending::Failed(ErrorReason::Panicked, fault),
-        };
+        let mut ending = Ending::Quiet;
+        let mut driver = self.guard.take();
+        if let Some(driver) = &mut driver {
+            // What was decided makes the first poll close the work; more of them hear its tools out.
+            ending = loop {
+                match poll_fn(|cx| Self::poll(driver, cx)).await {
+                    Burst::Over(ending) => break ending,
+                    Burst::Again | Burst::Pause => {}
+                }
+            };
+        }
+        if let Err(fault) = quietly_drop(driver) {
+            ending = Ending::Failed(ErrorReason::Panicked, fault);
+        }
         self.guard.log.end(ending);
         Ok(())
     }

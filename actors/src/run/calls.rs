@@ -7,9 +7,10 @@ use tokio::time::Instant;
 
 use super::{
     Waiter,
-    judge::{MAX_LOG_BYTES, Verdict},
+    budget::MAX_LOG_BYTES,
+    judge::Verdict,
     log::{Inner, RunLog},
-    open::tool_error,
+    open::{OpenCall, tool_error},
 };
 use crate::{
     agent::Agent,
@@ -119,34 +120,54 @@ impl RunLog {
         if !inner.lawful(Input::Told) {
             return None;
         }
+        let planned =
+            |open: &OpenCall| (open.call.clone(), plan(&open.call, open.decision.as_ref()));
+        let plans: Vec<_> = inner.open.waiting().map(planned).collect();
+        for (_, plan) in &plans {
+            let fits = match plan {
+                // The words were counted when it was asked for.
+                Plan::Begin => self.fits(&mut inner, 0),
+                Plan::Wait => true,
+                Plan::Refuse(_, words) => self.fits(&mut inner, words.len()),
+            };
+            if !fits {
+                let _ = self.over_budget(inner, MAX_LOG_BYTES);
+                return None;
+            }
+        }
         let now = Instant::now();
         let mut begun = Begun::default();
-        let mut refused = Vec::new();
-        let mut events = Vec::new();
-        for open in inner.open.iter_mut().filter(|open| !open.begun) {
-            match plan(&open.call, open.decision.as_ref()) {
+        for (call, plan) in plans {
+            match plan {
                 Plan::Begin => {
-                    open.begun = true;
-                    begun.calls.push(open.call.clone());
-                    events.push(EventKind::ToolCallStarted(open.call.clone()));
+                    inner.open.begin(&call.id);
+                    self.write(&mut inner, now, EventKind::ToolCallStarted(call.clone()));
+                    begun.calls.push(call);
                 }
                 Plan::Wait => {}
                 Plan::Refuse(kind, words) => {
-                    refused.push(open.call.id.clone());
-                    events.push(tool_error(&open.call, kind, words));
+                    inner.open.close(&call.id);
+                    self.write(&mut inner, now, tool_error(&call, kind, words));
                 }
             }
-        }
-        for id in refused {
-            inner.open.close(&id);
-        }
-        for kind in events {
-            self.write(&mut inner, now, kind);
         }
         begun.seq = inner.decided;
         // Whoever waits for `seq` waits for the store anyway.
         let _ = self.go_on(inner);
         Some(begun)
+    }
+
+    /// These calls, of which it is stored that they begin, are at work from here on. `false`: they are not, since the run
+    /// is to stop.
+    pub(super) fn at_work(&self, calls: &[Arc<ToolCall>]) -> bool {
+        let mut inner = self.lock();
+        if inner.lost.is_some() || !inner.lawful(Input::Told) {
+            return false;
+        }
+        for call in calls {
+            inner.open.at_work(&call.id);
+        }
+        true
     }
 
     /// A call has come to its end, with its output or with a fault.
@@ -166,6 +187,10 @@ impl RunLog {
             Ok(words) | Err((_, words)) => words.len(),
         };
         let fits = self.fits(&mut inner, words);
+        let end = match &result {
+            Err((ToolFault::NotStarted, _)) => ToolEnd::NotStarted,
+            Ok(_) | Err(_) => ToolEnd::Finished,
+        };
         let kind = match result {
             _ if !fits => {
                 let words = "The result did not fit into what a run may hold.";
@@ -179,7 +204,7 @@ impl RunLog {
         };
         self.write(&mut inner, Instant::now(), kind);
         if inner.state == State::Cancelling {
-            inner.open.finished_late(&open);
+            inner.open.finished_late(&open, end);
         } else if !fits {
             return self.over_budget(inner, MAX_LOG_BYTES);
         }
@@ -280,7 +305,11 @@ impl RunLog {
 impl Caller for RunLog {
     fn progress(self: Arc<Self>, call: &Arc<str>, text: Arc<str>) {
         let mut inner = self.lock();
-        if !inner.lawful(Input::Told) || !self.fits(&mut inner, text.len()) {
+        // Whoever keeps the context of a call that has its result has nothing to say any more.
+        if !inner.open.is_at_work(call)
+            || !inner.lawful(Input::Told)
+            || !self.fits(&mut inner, text.len())
+        {
             return;
         }
         let id = call.clone();
@@ -293,7 +322,10 @@ impl Caller for RunLog {
     fn process(self: Arc<Self>, process: ToolCallProcess) -> BoxFuture<'static, bool> {
         let seq = {
             let mut inner = self.lock();
-            if !inner.lawful(Input::Told) || !self.fits(&mut inner, process.boot.len()) {
+            if !inner.open.is_at_work(&process.id)
+                || !inner.lawful(Input::Told)
+                || !self.fits(&mut inner, process.boot.len())
+            {
                 return futures::future::ready(false).boxed();
             }
             let kind = EventKind::ToolCallProcess(Arc::new(process));

@@ -1,7 +1,8 @@
 //! What a run's actor does with what it hears: it asks the log, and obeys.
 
+mod calling;
+
 use std::{
-    collections::HashSet,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -10,21 +11,18 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::{
-    calls::{Begun, Plan},
+    calls::Begun,
     ending::Ending,
     judge::{Stop, Verdict},
     log::RunLog,
-    tools::CallEnd,
     work::{Heard, Recall, Work},
 };
 use crate::{
     agent::Agent,
     cancel::{CancelReason, CancelRequest},
-    event::{Decision, ToolFault},
-    message::{Message, ToolCall},
+    message::Message,
     model::{CallsBuilder, ModelChunk, ModelError},
-    outcome::{ErrorReason, FinishReason},
-    tool::ToolContext,
+    outcome::ErrorReason,
 };
 
 /// How many chunks are taken at a stretch, before ractor gets its turn.
@@ -168,6 +166,10 @@ impl Driver {
         if first && !self.work.close(&reason) {
             return Some(ending);
         }
+        if first && self.work.awaits_calls() {
+            // The ending takes its time, and whoever watches is not to wait for it with the cancel.
+            self.log.flush();
+        }
         self.closing = Some(ending);
         None
     }
@@ -210,21 +212,33 @@ impl Driver {
         if self.attempt == 0 {
             self.turn += 1;
             self.heard = false;
-            self.log.take_in();
             self.asked = None;
         }
         self.attempt += 1;
         let messages = self.messages();
-        let bytes = messages.iter().map(Message::bytes).sum();
-        let verdict = self.log.asks(self.turn, self.attempt, bytes);
+        let tools: u64 = self
+            .work
+            .agent()
+            .specs()
+            .iter()
+            .map(|spec| spec.bytes())
+            .sum();
+        let words: u64 = messages.iter().map(Message::bytes).sum();
+        let (verdict, steered) = self.log.asks(self.turn, self.attempt, tools + words);
         if verdict != Verdict::Stop {
+            let messages = if steered.is_empty() {
+                messages
+            } else {
+                messages.iter().cloned().chain(steered).collect()
+            };
+            self.asked = Some(messages.clone());
             self.work.ask(messages);
         }
         Next::Go(verdict)
     }
 
     /// What the model is asked with: its instructions, what was said before, and what this run has said and heard.
-    fn messages(&mut self) -> Arc<[Message]> {
+    fn messages(&self) -> Arc<[Message]> {
         if let Some(asked) = &self.asked {
             return asked.clone();
         }
@@ -232,8 +246,7 @@ impl Driver {
         let system = (!instructions.is_empty()).then(|| Message::system(instructions));
         let history = self.history.iter().cloned();
         let said = self.log.transcript().messages();
-        let messages: Arc<[Message]> = system.into_iter().chain(history).chain(said).collect();
-        self.asked.insert(messages).clone()
+        system.into_iter().chain(history).chain(said).collect()
     }
 
     fn chunk(&mut self, chunk: ModelChunk, now: Instant) -> Next {
@@ -260,103 +273,6 @@ impl Driver {
             ModelChunk::Usage(usage) => return Next::Go(self.log.reported(usage)),
             ModelChunk::Finished(reason) => return self.finished(reason),
         }
-        Next::Go(Verdict::Go)
-    }
-
-    /// The model finished its answer: the run is over, unless tools are to be called or somebody has said something.
-    fn finished(&mut self, reason: FinishReason) -> Next {
-        let calls = std::mem::take(&mut self.calls);
-        if calls.is_empty() {
-            if !self.log.is_steered() {
-                return Next::Over(Ending::Completed(reason));
-            }
-            let verdict = self.log.turned(reason);
-            self.freshen();
-            return Next::Go(verdict);
-        }
-        if self.work.agent().tools().is_empty() {
-            let name = calls.first_name().unwrap_or_default();
-            return Next::Over(Ending::Failed(
-                ErrorReason::UnexpectedToolCall,
-                format!("the model called the tool {name:?}, and the agent has no tools"),
-            ));
-        }
-        let used = self.used_ids();
-        let calls = calls.finish(self.turn, &|id| used.contains(id));
-        if self.log.answered(reason, calls) == Verdict::Stop {
-            return Next::Go(Verdict::Stop);
-        }
-        self.begin()
-    }
-
-    /// The ids of all calls that the model is shown.
-    fn used_ids(&self) -> HashSet<Arc<str>> {
-        let asked = self.asked.iter().flat_map(|messages| messages.iter());
-        let calls = asked.flat_map(Message::calls);
-        calls.map(|call| call.id.clone()).collect()
-    }
-
-    /// Has the open calls written down as begun, or refused. The model's stream is dropped.
-    fn begin(&mut self) -> Next {
-        self.work.calls();
-        let agent = self.work.agent();
-        match self.log.begin(|call, decision| plan(agent, call, decision)) {
-            Some(begun) => {
-                self.begun = Some(begun);
-                Next::Go(Verdict::Go)
-            }
-            None => Next::Go(Verdict::Stop),
-        }
-    }
-
-    /// Calls what was written down as begun.
-    fn call(&mut self) {
-        let Some(begun) = self.begun.take() else {
-            return;
-        };
-        let agent = self.work.agent().clone();
-        for call in begun.calls {
-            let Some(tool) = agent.tool(&call.name) else {
-                continue;
-            };
-            let (log, id) = (self.log.clone(), call.id.clone());
-            let context = |told| ToolContext::new(log.id, log.session_id.clone(), id, told, log);
-            self.work
-                .calls()
-                .begin(&self.log.house.tokio, tool, call, context);
-        }
-    }
-
-    fn called(&mut self, call: &ToolCall, end: CallEnd) -> Next {
-        let verdict = match end {
-            CallEnd::Returned(result) => self.log.returned(call, result),
-            CallEnd::Cut(end) if self.closing.is_some() => {
-                self.log.cut(call, end);
-                return Next::Go(Verdict::Go);
-            }
-            // Nobody asked for it: the tokio runtime that it was at work in is gone, or it ended its own task.
-            CallEnd::Cut(_) => {
-                let words = "the call was ended from outside".into();
-                self.log
-                    .returned(call, Err((ToolFault::NotFinished, words)))
-            }
-        };
-        match verdict {
-            // While the run closes, nothing but the ends of its calls is waited for.
-            Verdict::Full | Verdict::Stop if self.closing.is_some() => Next::Go(Verdict::Go),
-            verdict @ (Verdict::Go | Verdict::Full | Verdict::Stop) => Next::Go(verdict),
-        }
-    }
-
-    /// Nothing is at work any more: the run stops if it was to, waits for a person, or goes on.
-    fn all_called(&mut self) -> Next {
-        if let Some(ending) = self.closing.take() {
-            return Next::Over(ending);
-        }
-        if self.log.waits_for_a_person() {
-            return Next::Pause;
-        }
-        self.freshen();
         Next::Go(Verdict::Go)
     }
 
@@ -394,19 +310,5 @@ impl Driver {
             .wrapping_add(u64::from(self.attempt))
             .wrapping_mul(0x9E37_79B9_7F4A_7C15)
             >> 32
-    }
-}
-
-/// What is to become of a call that has not begun.
-fn plan(agent: &Agent, call: &ToolCall, decision: Option<&Decision>) -> Plan {
-    let Some(tool) = agent.tool(&call.name) else {
-        let words = format!("there is no tool of the name {:?}", call.name);
-        return Plan::Refuse(ToolFault::UnknownTool, words.into());
-    };
-    match decision {
-        Some(Decision::Approve) => Plan::Begin,
-        Some(Decision::Reject(words)) => Plan::Refuse(ToolFault::Rejected, words.clone()),
-        None if tool.settings().confirm => Plan::Wait,
-        None => Plan::Begin,
     }
 }

@@ -259,7 +259,8 @@ impl RunLog {
     pub(super) fn has_room(&self) -> bool {
         let mut inner = self.lock();
         let room = inner.stored > 0 && !inner.stuck && inner.decided - inner.stored <= MAX_BACKLOG;
-        inner.wants_room = !room;
+        // Not taken back: a tool that says something asks here as well, while the actor waits for another thing.
+        inner.wants_room |= !room;
         room
     }
 

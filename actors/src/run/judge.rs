@@ -8,30 +8,20 @@ use std::{
 };
 
 use tokio::time::Instant;
-use tracing::Span;
 
 use super::{
-    ending::{self, Ending},
-    log::{Cancel, Inner, RunLog},
+    budget::MAX_LOG_BYTES,
+    log::{Inner, RunLog},
+    steer::TakenIn,
 };
 use crate::{
-    cancel::{CancelReason, CancelRequest, Cut},
-    event::{CancelRequested, EventKind, ModelRequestCompleted},
-    machine::{Effect, End, Input, State, step},
-    model::ModelUsage,
+    cancel::CancelReason,
+    event::{EventKind, ModelRequestCompleted},
+    machine::{Effect, Input, State, step},
+    message::Message,
     outcome::FinishReason,
-    status::RunStatus,
     store::AppendError,
 };
-
-/// A model that has been silent for this long counts as silent, and no longer as streaming.
-const SILENT: Duration = Duration::from_secs(1);
-
-/// What an event counts towards `max_log_bytes`, beside its words.
-pub(super) const EVENT_BYTES: u64 = 64;
-
-/// The name of the limit on a log's size, as a cancel for it says.
-pub(super) const MAX_LOG_BYTES: &str = "max_log_bytes";
 
 /// How the log answers its actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,14 +33,6 @@ pub(crate) enum Verdict {
     Full,
     /// It is not: the run is to stop, or has.
     Stop,
-}
-
-/// How the log answers a cancel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    Accepted { seq: u64 },
-    AlreadyCancelling,
-    AlreadyEnded(RunStatus),
 }
 
 /// Why an actor has to stop.
@@ -120,33 +102,42 @@ impl RunLog {
         effect
     }
 
-    /// The model is about to be asked, with so many bytes of messages.
-    pub(crate) fn asks(self: &Arc<Self>, turn: u32, attempt: u32, bytes: u64) -> Verdict {
+    /// The model is about to be asked, with so many bytes of messages, and with what was said from outside: that is taken
+    /// in here, in the same step, so that whoever said it is told no more than what is so. Answers it.
+    pub(super) fn asks(
+        self: &Arc<Self>,
+        turn: u32,
+        attempt: u32,
+        bytes: u64,
+    ) -> (Verdict, Vec<Message>) {
         let mut inner = self.lock();
         let (state, effect) = step(inner.state, Input::Asks);
         if effect != Effect::Record {
-            return Verdict::Stop;
+            return (Verdict::Stop, Vec::new());
         }
-        if self.limits.max_turns.is_some_and(|most| turn > most) {
-            return self.over_budget(inner, "max_turns");
+        if !self.has_turn(turn) {
+            return (self.over_budget(inner, "max_turns"), Vec::new());
         }
         if !self.fits(&mut inner, 0) {
-            return self.over_budget(inner, MAX_LOG_BYTES);
+            return (self.over_budget(inner, MAX_LOG_BYTES), Vec::new());
         }
-        inner.tally.ask(bytes);
+        // A request that is repeated says what it said before.
+        let first = attempt == 1;
+        let steered = if first { inner.steers.bytes() } else { 0 };
+        inner.tally.ask(bytes.saturating_add(steered));
         if let Some(limit) = self.spent(&inner) {
             // What was not asked is not counted.
             inner.tally.broken();
-            return self.over_budget(inner, limit);
+            return (self.over_budget(inner, limit), Vec::new());
         }
         inner.state = state;
         inner.request = (turn, attempt);
-        self.write(
-            &mut inner,
-            Instant::now(),
-            EventKind::ModelRequestStarted { turn, attempt },
-        );
-        self.go_on(inner)
+        let now = Instant::now();
+        let taken = first.then(|| self.take_in(&mut inner, now));
+        let started = EventKind::ModelRequestStarted { turn, attempt };
+        self.write(&mut inner, now, started);
+        let verdict = self.go_on(inner);
+        (verdict, taken.map_or_else(Vec::new, TakenIn::answer))
     }
 
     /// The model said `text`, aloud or, with `reasoning`, to itself.
@@ -195,57 +186,6 @@ impl RunLog {
         }
     }
 
-    /// The limit on tokens or cost that the run is over, by what is counted so far.
-    fn spent(&self, inner: &Inner) -> Option<&'static str> {
-        let limits = &self.limits;
-        if limits.max_tokens.is_none() && limits.max_cost.is_none() {
-            return None;
-        }
-        let usage = inner.tally.total();
-        if limits.max_tokens.is_some_and(|most| usage.tokens() > most) {
-            return Some("max_tokens");
-        }
-        let cost = limits.prices?.cost(&usage);
-        limits
-            .max_cost
-            .filter(|most| cost > *most)
-            .map(|_| "max_cost")
-    }
-
-    /// Counts an event with so many bytes of words, if it still fits into the log.
-    pub(super) fn fits(&self, inner: &mut Inner, words: usize) -> bool {
-        let bytes = inner
-            .bytes
-            .saturating_add(words as u64)
-            .saturating_add(EVENT_BYTES);
-        let fits = bytes <= self.limits.max_bytes;
-        if fits {
-            inner.bytes = bytes;
-        }
-        fits
-    }
-
-    /// Cancels the run for a limit that it has reached.
-    pub(super) fn over_budget(
-        self: &Arc<Self>,
-        inner: MutexGuard<'_, Inner>,
-        limit: &'static str,
-    ) -> Verdict {
-        drop(inner);
-        self.cancel(&CancelRequest::new(CancelReason::Budget).by(limit));
-        Verdict::Stop
-    }
-
-    /// The provider gave a number of tokens.
-    pub(crate) fn reported(self: &Arc<Self>, usage: ModelUsage) -> Verdict {
-        let mut inner = self.lock();
-        inner.tally.reported(usage);
-        match self.spent(&inner) {
-            Some(limit) => self.over_budget(inner, limit),
-            None => Verdict::Go,
-        }
-    }
-
     /// The request failed and is to be repeated after `pause`.
     pub(crate) fn broke(self: &Arc<Self>, fault: String, pause: Duration) -> Verdict {
         let mut inner = self.lock();
@@ -272,124 +212,6 @@ impl RunLog {
         self.write(&mut inner, Instant::now(), kind);
         self.go_on(inner)
     }
-
-    /// Asks the run to stop. What is decided here holds, whoever is scheduled when. The actor is told at once; the
-    /// event is left for the ending's append, which follows within the time it takes to drop what is at work.
-    pub(crate) fn cancel(self: &Arc<Self>, request: &CancelRequest) -> Decision {
-        let mut inner = self.lock();
-        let now = Instant::now();
-        let cut = inner.cut(now);
-        let (state, effect) = step(inner.state, Input::Cancel);
-        if effect == Effect::Refuse {
-            return match inner.status {
-                RunStatus::Cancelling => Decision::AlreadyCancelling,
-                status => Decision::AlreadyEnded(status),
-            };
-        }
-        let seq = inner.decided + 1;
-        inner.cancel = Some(Cancel {
-            seq,
-            at: self.house.clock.at(now),
-            since: now,
-            reason: request.reason.clone(),
-            by: request.by.clone(),
-            cut,
-        });
-        let cancel = Arc::new(CancelRequested {
-            reason: request.reason.clone(),
-            by: request.by.clone(),
-        });
-        self.write(&mut inner, now, EventKind::CancelRequested { cancel });
-        match effect {
-            Effect::End(end) => self.finish(inner, state, end, Ending::Quiet),
-            Effect::Drop | Effect::Record | Effect::Refuse => {
-                inner.state = state;
-                let steers = inner.steers.take();
-                let children = inner.orphans();
-                drop(inner);
-                steers.too_late(RunStatus::Cancelling);
-                // Tools that wait for children are at work until their children end: the poke comes first.
-                self.poke.poke();
-                self.cancel_children(children);
-            }
-        }
-        Decision::Accepted { seq }
-    }
-
-    /// Takes a run up as a child. `false`: this one is to stop, or has.
-    pub(crate) fn adopt(&self, child: &Arc<RunLog>) -> bool {
-        let mut inner = self.lock();
-        if matches!(inner.state, State::Cancelling | State::Ended(_)) || inner.lost.is_some() {
-            return false;
-        }
-        inner.children.retain(|(_, child)| child.strong_count() > 0);
-        inner.children.push((child.id, Arc::downgrade(child)));
-        true
-    }
-
-    fn cancel_children(&self, children: Vec<Arc<RunLog>>) {
-        let request = CancelRequest::new(CancelReason::Parent(self.id));
-        for child in children {
-            child.cancel(&request);
-        }
-    }
-
-    /// Ends the run. The first ending wins; `false`: there was one before, or the law does not have this one now.
-    pub(crate) fn end(self: &Arc<Self>, ending: Ending) -> bool {
-        let inner = self.lock();
-        let input = match &ending {
-            Ending::Completed(_) => Input::Finished,
-            Ending::Failed(..) | Ending::Crashed => Input::Failed,
-            Ending::Quiet => Input::Quiet,
-        };
-        let (state, effect) = step(inner.state, input);
-        let Effect::End(end) = effect else {
-            return false;
-        };
-        self.finish(inner, state, end, ending);
-        true
-    }
-
-    /// Closes the log: the one place where a run becomes an ended one.
-    fn finish(
-        self: &Arc<Self>,
-        mut inner: MutexGuard<'_, Inner>,
-        state: State,
-        end: End,
-        ending: Ending,
-    ) {
-        let now = Instant::now();
-        inner.state = state;
-        let mut error = None;
-        let words = self.tape.words();
-        let (steers, children) = (inner.steers.take(), inner.orphans());
-        let prices = self.limits.prices.as_ref();
-        for kind in ending::compose(&mut inner, words, now, end, ending, prices) {
-            if let EventKind::Error { error: failure } = &kind {
-                error = Some(failure.clone());
-            }
-            self.write(&mut inner, now, kind);
-        }
-        let span = std::mem::replace(&mut inner.span, Span::none());
-        let status = inner.status;
-        let lost = inner.lost.is_some();
-        let batch = self.next_batch(&mut inner);
-        drop(inner);
-
-        span.record("status", status.as_str());
-        if let Some(error) = error {
-            span.in_scope(|| tracing::error!(reason = ?error.reason, %error, "the run failed"));
-        }
-        drop(span);
-        steers.too_late(status);
-        self.poke.poke();
-        self.cancel_children(children);
-        self.keeper.ended(self.id);
-        if lost {
-            self.keeper.settled(self.id);
-        }
-        self.carry(batch);
-    }
 }
 
 impl Inner {
@@ -398,34 +220,5 @@ impl Inner {
         let (state, effect) = step(self.state, input);
         self.state = state;
         effect == Effect::Record
-    }
-
-    /// What a cancel at `now` would cut.
-    fn cut(&self, now: Instant) -> Cut {
-        match self.state {
-            State::Queued => Cut::Pending,
-            State::Ready | State::Cancelling | State::Ended(_) => Cut::Starting,
-            State::Connecting => Cut::Connecting,
-            State::Waiting => Cut::FirstToken,
-            State::Streaming => match self.spoke_at {
-                Some(at) if now.saturating_duration_since(at) >= SILENT => Cut::Silent,
-                Some(_) | None => Cut::Streaming,
-            },
-            State::Resting => Cut::Retrying,
-            State::Calling => Cut::Tool,
-            State::Paused => Cut::Paused,
-        }
-    }
-
-    /// Takes out the children that have not ended: they are cancelled with their parent.
-    fn orphans(&mut self) -> Vec<Arc<RunLog>> {
-        let children = std::mem::take(&mut self.children);
-        let left: Vec<_> = children
-            .into_iter()
-            .filter_map(|(_, child)| child.upgrade())
-            .filter(|child| !child.status().is_ended())
-            .collect();
-        self.cut_children.extend(left.iter().map(|child| child.id));
-        left
     }
 }

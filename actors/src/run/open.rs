@@ -22,7 +22,7 @@ pub(super) struct OpenCalls {
 #[derive(Debug)]
 pub(super) struct OpenCall {
     pub(super) call: Arc<ToolCall>,
-    /// It is, or was, at work.
+    /// It is written down that it begins. It is at work from when that is stored.
     pub(super) begun: bool,
     /// What a person has decided of it.
     pub(super) decision: Option<Decision>,
@@ -54,6 +54,27 @@ impl OpenCalls {
         self.calls.iter_mut()
     }
 
+    /// Writes down that a call begins. Until it does, what can be said of it is that it has not.
+    pub(super) fn begin(&mut self, id: &str) {
+        if let Some(open) = self.get_mut(id) {
+            open.begun = true;
+            open.end = Some(ToolEnd::NotStarted);
+        }
+    }
+
+    /// A call is at work.
+    pub(super) fn at_work(&mut self, id: &str) {
+        if let Some(open) = self.get_mut(id) {
+            open.end = None;
+        }
+    }
+
+    /// Whether a call is at work, so that it may say something.
+    pub(super) fn is_at_work(&self, id: &str) -> bool {
+        let mut calls = self.calls.iter();
+        calls.any(|open| *open.call.id == *id && open.begun && open.end.is_none())
+    }
+
     /// Those that have not begun.
     pub(super) fn waiting(&self) -> impl Iterator<Item = &OpenCall> {
         self.calls.iter().filter(|open| !open.begun)
@@ -70,8 +91,8 @@ impl OpenCalls {
     }
 
     /// A call has come to its end after the cancel.
-    pub(super) fn finished_late(&mut self, call: &OpenCall) {
-        self.finished.push(receipt(&call.call, ToolEnd::Finished));
+    pub(super) fn finished_late(&mut self, call: &OpenCall, end: ToolEnd) {
+        self.finished.push(receipt(&call.call, end));
     }
 
     /// Closes what is left when the run ends: the results that the calls could not give themselves, and, for a receipt,

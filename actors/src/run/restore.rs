@@ -208,6 +208,6 @@ impl Inner {
     fn count(&mut self, words: usize) {
         self.bytes = self
             .bytes
-            .saturating_add(words as u64 + super::judge::EVENT_BYTES);
+            .saturating_add(words as u64 + super::budget::EVENT_BYTES);
     }
 }

@@ -51,6 +51,11 @@ impl Steers {
         self.0.is_empty()
     }
 
+    /// How many bytes of words there are.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.iter().map(|steer| steer.message.bytes()).sum()
+    }
+
     /// Takes out all of them. Answered outside the log's lock, since an answer wakes whoever asked.
     pub(super) fn take(&mut self) -> Steers {
         std::mem::take(self)
@@ -138,31 +143,37 @@ impl RunLog {
         Ok(answered)
     }
 
-    /// Whether somebody has said something that the model is to be told.
-    pub(super) fn is_steered(&self) -> bool {
-        !self.lock().steers.is_empty()
+    /// Whether the model is to be asked in this turn for no other reason than that somebody has said something. Where
+    /// there is no such turn an answer is whole as it is.
+    pub(super) fn is_steered(&self, turn: u32) -> bool {
+        self.has_turn(turn) && !self.lock().steers.is_empty()
     }
 
-    /// Writes down what was said from outside: the model is about to be told.
-    pub(super) fn take_in(&self) {
-        let mut inner = self.lock();
-        if !may_ask(&inner) {
-            return;
-        }
-        let now = Instant::now();
-        let mut answers = Vec::new();
+    /// Writes down what was said from outside: the model is told.
+    pub(super) fn take_in(&self, inner: &mut Inner, now: Instant) -> TakenIn {
+        let mut taken = Vec::new();
         for Steer { message, answer } in inner.steers.take().0 {
-            self.write(&mut inner, now, EventKind::Steered { message });
-            answers.push((answer, inner.decided));
+            let kind = EventKind::Steered {
+                message: message.clone(),
+            };
+            self.write(inner, now, kind);
+            taken.push((message, answer, inner.decided));
         }
-        drop(inner);
-        for (answer, seq) in answers {
-            let _ = answer.send(SteerOutcome::Applied { seq });
-        }
+        TakenIn(taken)
     }
 }
 
-/// Whether the model may be asked next.
-fn may_ask(inner: &Inner) -> bool {
-    matches!(inner.state, State::Ready | State::Calling | State::Resting)
+/// Words that were taken in, and who is to be told at which position.
+pub(super) struct TakenIn(Vec<(Arc<Message>, oneshot::Sender<SteerOutcome>, u64)>);
+
+impl TakenIn {
+    /// Tells whoever said them, outside the log's lock, and answers the words.
+    pub(super) fn answer(self) -> Vec<Message> {
+        let told = |(message, answer, seq): (Arc<Message>, oneshot::Sender<SteerOutcome>, u64)| {
+            // Whoever asked may not care for the answer.
+            let _ = answer.send(SteerOutcome::Applied { seq });
+            Arc::unwrap_or_clone(message)
+        };
+        self.0.into_iter().map(told).collect()
+    }
 }

@@ -22,7 +22,8 @@ use crate::{
     cancel::{CancelReason, ToolEnd},
     event::ToolFault,
     message::ToolCall,
-    tool::{AnyTool, CallFault, OnCancel, ToolContext},
+    panics::last_words,
+    tool::{AnyTool, CallFault, OnCancel, ToolContext, in_bounds, panicked},
 };
 
 /// How long a task that was told to end may take to let go. One that blocks its thread does not, and is abandoned.
@@ -78,7 +79,7 @@ impl Calls {
         context: impl FnOnce(watch::Receiver<Option<CancelReason>>) -> ToolContext,
     ) {
         let (tell, told) = watch::channel(None);
-        let work = tool.begin(&call.arguments, context(told));
+        let work = tool.begin(call.arguments.clone(), context(told));
         let span = tracing::info_span!("tool", tool = tool.name(), call_id = %call.id);
         let timeout = tool.settings().timeout;
         self.running.push(Running {
@@ -109,6 +110,12 @@ impl Calls {
                 running.overtime = None;
             }
         }
+    }
+
+    /// Whether one was told to end, and is given time for it.
+    pub(super) fn are_awaited(&self) -> bool {
+        let mut running = self.running.iter();
+        running.any(|running| running.phase == Phase::Told)
     }
 
     /// The next moment at which something is due.
@@ -198,15 +205,18 @@ impl Running {
                     Err(timed_out(limit, Some(last_words)))
                 }
             }),
-            Err(error) if error.is_panic() => {
-                let panic = error.into_panic();
-                let words = super::words_of(&*panic);
-                let told = format!("the tool panicked: {words}");
-                CallEnd::Returned(Err((ToolFault::Panicked, told.into())))
-            }
-            // With a thread of its own it was the waiting that ended, and not the call.
-            Err(_) if self.blocking => self.cut(ToolEnd::Abandoned),
-            Err(_) => self.cut(ToolEnd::Stopped),
+            // A panic under way is the call's result. This one came when it was dropped: at its own end, or at that which
+            // was made of it.
+            Err(error) => match error.try_into_panic().map(last_words) {
+                Ok(words) if self.phase == Phase::Aborted => {
+                    tracing::error!(words, "a tool panicked when its call was dropped");
+                    self.cut(ToolEnd::Stopped)
+                }
+                Ok(words) => CallEnd::Returned(Err(panicked(&words))),
+                // With a thread of its own it was the waiting that ended, and not the call.
+                Err(_) if self.blocking => self.cut(ToolEnd::Abandoned),
+                Err(_) => self.cut(ToolEnd::Stopped),
+            },
         }
     }
 
@@ -223,7 +233,7 @@ fn timed_out(limit: Duration, last_words: Option<&str>) -> CallFault {
         None => format!("the call took longer than {limit:?}, and was ended"),
         Some(words) => format!("the call took longer than {limit:?}, and was ended: {words}"),
     };
-    (ToolFault::TimedOut, told.into())
+    (ToolFault::TimedOut, in_bounds(told))
 }
 
 impl Drop for Running {

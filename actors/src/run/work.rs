@@ -145,6 +145,11 @@ impl Work {
         false
     }
 
+    /// Whether calls were told to end, and are given time for it.
+    pub(super) fn awaits_calls(&self) -> bool {
+        matches!(&self.stage, Stage::Calling(calls) if calls.are_awaited())
+    }
+
     /// The next call that has come to its end, while the run stops. No limit of the run's counts any more.
     pub(super) fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<Heard> {
         loop {

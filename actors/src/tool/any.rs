@@ -1,6 +1,6 @@
 //! Tools as an agent holds them.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use schemars::{SchemaGenerator, generate::SchemaSettings};
@@ -8,7 +8,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{OnCancel, Tool, ToolContext, ToolError, ToolSettings};
-use crate::event::ToolFault;
+use crate::{event::ToolFault, panics::last_words};
+
+/// How many bytes of a fault the model is told.
+const MOST_FAULT_BYTES: usize = 64 * 1024;
 
 /// What a model is told of a tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,15 +23,24 @@ pub struct ToolSpec {
     pub about: Arc<str>,
     /// What it takes, as a JSON Schema of an object.
     pub parameters: Value,
+    /// How many bytes of this a model reads.
+    bytes: u64,
 }
 
 impl ToolSpec {
     pub(super) fn new(name: &str, about: &str, parameters: Value) -> ToolSpec {
+        let bytes = name.len() + about.len() + parameters.to_string().len();
         ToolSpec {
             name: name.into(),
             about: about.into(),
             parameters,
+            bytes: bytes as u64,
         }
+    }
+
+    /// How many bytes a model reads when it is told of the tool.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 }
 
@@ -49,7 +61,7 @@ pub(crate) type Called = BoxFuture<'static, Result<Arc<str>, CallFault>>;
 
 /// The object-safe twin of [`Tool`].
 pub(super) trait DynTool: Send + Sync {
-    fn call(self: Arc<Self>, arguments: &str, context: ToolContext) -> Called;
+    fn call(self: Arc<Self>, arguments: Arc<str>, context: ToolContext) -> Called;
 
     /// Whether dropping a call does not end it, since it has a thread of its own.
     fn is_blocking(&self) -> bool {
@@ -132,15 +144,23 @@ impl AnyTool {
         arguments: &str,
         context: ToolContext,
     ) -> Result<Arc<str>, (ToolFault, Arc<str>)> {
-        self.begin(arguments, context).await
+        self.begin(arguments.into(), context).await
     }
 
-    /// A call. Nothing happens before the future is polled.
-    pub(crate) fn begin(&self, arguments: &str, context: ToolContext) -> Called {
+    /// A call. Nothing happens before the future is polled: not even its arguments are read, since that is the code of
+    /// whoever wrote the tool. A call that is told to end before that does not begin.
+    pub(crate) fn begin(&self, arguments: Arc<str>, context: ToolContext) -> Called {
         let most = self.settings.max_output_bytes;
-        let called = self.work.clone().call(arguments, context);
+        let work = self.work.clone();
         async move {
-            let output = called.await?;
+            if context.is_cancelled() {
+                return Err(not_begun());
+            }
+            let called = async move { work.call(arguments, context).await };
+            let result = AssertUnwindSafe(called).catch_unwind().await;
+            let output = result
+                .unwrap_or_else(|panic| Err(panicked(&last_words(panic))))
+                .map_err(|(kind, words)| (kind, in_bounds(words)))?;
             if output.len() > most {
                 let bytes = output.len();
                 let told = format!("the output has {bytes} bytes, and at most {most} are allowed");
@@ -176,10 +196,31 @@ impl fmt::Debug for AnyTool {
 struct Typed<T>(T);
 
 impl<T: Tool> DynTool for Typed<T> {
-    fn call(self: Arc<Self>, arguments: &str, context: ToolContext) -> Called {
-        let input = parse::<T::Input>(arguments);
-        async move { told(self.0.call(input?, context).await) }.boxed()
+    fn call(self: Arc<Self>, arguments: Arc<str>, context: ToolContext) -> Called {
+        async move { told(self.0.call(parse(&arguments)?, context).await) }.boxed()
     }
+}
+
+/// What the model is told of a call that was to end before it began.
+pub(super) fn not_begun() -> CallFault {
+    let told = "The call was not begun: it was to end before that.";
+    (ToolFault::NotStarted, told.into())
+}
+
+/// What the model is told of a panic.
+pub(crate) fn panicked(words: &str) -> CallFault {
+    let told = format!("the tool panicked: {words}");
+    (ToolFault::Panicked, in_bounds(told))
+}
+
+/// As much of a fault's words as the model is told: they may quote what a tool was given, or hold whatever it met.
+pub(crate) fn in_bounds(words: impl AsRef<str> + Into<Arc<str>>) -> Arc<str> {
+    let text = words.as_ref();
+    if text.len() <= MOST_FAULT_BYTES {
+        return words.into();
+    }
+    let end = text.floor_char_boundary(MOST_FAULT_BYTES);
+    format!("{} [cut: it has {} bytes]", &text[..end], text.len()).into()
 }
 
 /// The JSON Schema of a type, as models want it: whole, without references to definitions elsewhere.

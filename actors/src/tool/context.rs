@@ -105,12 +105,12 @@ impl ToolContext {
     /// Dropping the future loses nothing.
     pub async fn cancelled(&self) -> CancelReason {
         let mut told = self.told.clone();
-        // Cloned at once: what `wait_for` lends is a lock's guard, and a tool's future must be able to change threads.
-        let reason = told
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|r| r.clone());
+        // What is waited for is a lock's guard, and must be gone before anything else is awaited: a tool's future is to
+        // be `Send`.
+        let reason = match told.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone(),
+            Err(_) => None,
+        };
         match reason {
             Some(reason) => reason,
             None => std::future::pending().await,

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::{
     AnyTool, ToolContext, ToolError, ToolSettings, ToolSpec,
-    any::{Called, DynTool, parse, schema_of, told},
+    any::{Called, DynTool, not_begun, panicked, parse, schema_of, told},
 };
-use crate::event::ToolFault;
+use crate::{event::ToolFault, panics::last_words};
 
 /// A tool made of an asynchronous closure.
 pub fn from_fn<I, O, F, Fut>(name: &str, about: &str, call: F) -> AnyTool
@@ -72,9 +72,8 @@ where
     F: Fn(I, ToolContext) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<O, ToolError>> + Send + 'static,
 {
-    fn call(self: Arc<Self>, arguments: &str, context: ToolContext) -> Called {
-        let input = parse::<I>(arguments);
-        async move { told((self.call)(input?, context).await) }.boxed()
+    fn call(self: Arc<Self>, arguments: Arc<str>, context: ToolContext) -> Called {
+        async move { told((self.call)(parse(&arguments)?, context).await) }.boxed()
     }
 }
 
@@ -89,18 +88,22 @@ where
     O: Serialize + Send + 'static,
     F: Fn(I, ToolContext) -> Result<O, ToolError> + Send + Sync + 'static,
 {
-    fn call(self: Arc<Self>, arguments: &str, context: ToolContext) -> Called {
-        let input = parse::<I>(arguments);
+    fn call(self: Arc<Self>, arguments: Arc<str>, context: ToolContext) -> Called {
         let call = self.call.clone();
         async move {
-            let input = input?;
-            let thread = tokio::task::spawn_blocking(move || told(call(input, context)));
+            let input = parse(&arguments)?;
+            let thread = tokio::task::spawn_blocking(move || {
+                // It may have waited long for its thread, and nothing takes it out of that queue.
+                if context.is_cancelled() {
+                    return Err(not_begun());
+                }
+                told(call(input, context))
+            });
             thread.await.unwrap_or_else(|error| {
-                let (kind, what) = match error.is_panic() {
-                    true => (ToolFault::Panicked, "the tool panicked"),
-                    false => (ToolFault::NotFinished, "the tool was not begun"),
-                };
-                Err((kind, what.into()))
+                Err(match error.try_into_panic() {
+                    Ok(panic) => panicked(&last_words(panic)),
+                    Err(_) => (ToolFault::NotFinished, "the tool was not begun".into()),
+                })
             })
         }
         .boxed()

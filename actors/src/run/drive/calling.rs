@@ -1,0 +1,129 @@
+//! The calls of an answer: asked for, begun when that is stored, and heard to their ends.
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{Driver, Next};
+use crate::{
+    agent::Agent,
+    event::{Decision, ToolFault},
+    message::{Message, ToolCall},
+    outcome::{ErrorReason, FinishReason},
+    run::{calls::Plan, ending::Ending, judge::Verdict, tools::CallEnd},
+    tool::{ToolContext, in_bounds},
+};
+
+impl Driver {
+    /// The model finished its answer: the run is over, unless tools are to be called or somebody has said something.
+    pub(super) fn finished(&mut self, reason: FinishReason) -> Next {
+        let calls = std::mem::take(&mut self.calls);
+        if calls.is_empty() {
+            if !self.log.is_steered(self.turn + 1) {
+                return Next::Over(Ending::Completed(reason));
+            }
+            let verdict = self.log.turned(reason);
+            self.freshen();
+            return Next::Go(verdict);
+        }
+        if self.work.agent().tools().is_empty() {
+            let name = calls.first_name().unwrap_or_default();
+            return Next::Over(Ending::Failed(
+                ErrorReason::UnexpectedToolCall,
+                format!("the model called the tool {name:?}, and the agent has no tools"),
+            ));
+        }
+        let used = self.used_ids();
+        let calls = calls.finish(self.turn, &|id| used.contains(id));
+        if self.log.answered(reason, calls) == Verdict::Stop {
+            return Next::Go(Verdict::Stop);
+        }
+        self.begin()
+    }
+
+    /// The ids of all calls that the model is shown.
+    fn used_ids(&self) -> HashSet<Arc<str>> {
+        let asked = self.asked.iter().flat_map(|messages| messages.iter());
+        let calls = asked.flat_map(Message::calls);
+        calls.map(|call| call.id.clone()).collect()
+    }
+
+    /// Has the open calls written down as begun, or refused. The model's stream is dropped.
+    pub(super) fn begin(&mut self) -> Next {
+        self.work.calls();
+        let agent = self.work.agent();
+        match self.log.begin(|call, decision| plan(agent, call, decision)) {
+            Some(begun) => {
+                self.begun = Some(begun);
+                Next::Go(Verdict::Go)
+            }
+            None => Next::Go(Verdict::Stop),
+        }
+    }
+
+    /// Calls what was written down as begun.
+    pub(super) fn call(&mut self) {
+        let Some(begun) = self.begun.take() else {
+            return;
+        };
+        if !self.log.at_work(&begun.calls) {
+            return;
+        }
+        let agent = self.work.agent().clone();
+        for call in begun.calls {
+            let Some(tool) = agent.tool(&call.name) else {
+                continue;
+            };
+            let (log, id) = (self.log.clone(), call.id.clone());
+            let context = |told| ToolContext::new(log.id, log.session_id.clone(), id, told, log);
+            self.work
+                .calls()
+                .begin(&self.log.house.tokio, tool, call, context);
+        }
+    }
+
+    pub(super) fn called(&mut self, call: &ToolCall, end: CallEnd) -> Next {
+        let verdict = match end {
+            CallEnd::Returned(result) => self.log.returned(call, result),
+            CallEnd::Cut(end) if self.closing.is_some() => {
+                self.log.cut(call, end);
+                return Next::Go(Verdict::Go);
+            }
+            // Nobody asked for it: the tokio runtime that it was at work in is gone, or it ended its own task.
+            CallEnd::Cut(_) => {
+                let words = "the call was ended from outside".into();
+                self.log
+                    .returned(call, Err((ToolFault::NotFinished, words)))
+            }
+        };
+        match verdict {
+            // While the run closes, nothing but the ends of its calls is waited for.
+            Verdict::Full | Verdict::Stop if self.closing.is_some() => Next::Go(Verdict::Go),
+            verdict @ (Verdict::Go | Verdict::Full | Verdict::Stop) => Next::Go(verdict),
+        }
+    }
+
+    /// Nothing is at work any more: the run stops if it was to, waits for a person, or goes on.
+    pub(super) fn all_called(&mut self) -> Next {
+        if let Some(ending) = self.closing.take() {
+            return Next::Over(ending);
+        }
+        if self.log.waits_for_a_person() {
+            return Next::Pause;
+        }
+        self.freshen();
+        Next::Go(Verdict::Go)
+    }
+}
+
+/// What is to become of a call that has not begun.
+fn plan(agent: &Agent, call: &ToolCall, decision: Option<&Decision>) -> Plan {
+    let Some(tool) = agent.tool(&call.name) else {
+        let words = format!("there is no tool of the name {:?}", call.name);
+        return Plan::Refuse(ToolFault::UnknownTool, in_bounds(words));
+    };
+    match decision {
+        Some(Decision::Approve) => Plan::Begin,
+        Some(Decision::Reject(words)) => Plan::Refuse(ToolFault::Rejected, words.clone()),
+        None if tool.settings().confirm => Plan::Wait,
+        None => Plan::Begin,
+    }
+}

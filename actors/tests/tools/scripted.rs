@@ -1,0 +1,106 @@
+//! A model that says what a test tells it, chunk by chunk, and keeps what it was asked.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use futures::{Stream, StreamExt, stream};
+use quell_actors::{
+    FinishReason, Message, Model, ModelChunk, ModelError, ModelRequest, ModelUsage, ToolCallDelta,
+    sim::{Gate, check_chat},
+};
+
+/// Its answers, first to last. When they are all given it says "end".
+#[derive(Clone, Default)]
+pub(crate) struct Scripted(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    answers: Mutex<VecDeque<Vec<ModelChunk>>>,
+    requests: Mutex<Vec<Arc<[Message]>>>,
+    gate: Mutex<Option<Gate>>,
+}
+
+impl Scripted {
+    pub(crate) fn new() -> Scripted {
+        Scripted::default()
+    }
+
+    /// The next answer.
+    pub(crate) fn answer(self, chunks: impl IntoIterator<Item = ModelChunk>) -> Scripted {
+        let chunks = chunks.into_iter().collect();
+        self.0.answers.lock().unwrap().push_back(chunks);
+        self
+    }
+
+    /// Each chunk waits at the gate.
+    pub(crate) fn gate(self, gate: &Gate) -> Scripted {
+        *self.0.gate.lock().unwrap() = Some(gate.clone());
+        self
+    }
+
+    /// What it was asked, request by request.
+    pub(crate) fn requests(&self) -> Vec<Arc<[Message]>> {
+        self.0.requests.lock().unwrap().clone()
+    }
+
+    /// The texts of the last request.
+    pub(crate) fn last_texts(&self) -> Vec<String> {
+        let requests = self.requests();
+        let last = requests.last().unwrap().iter();
+        last.map(|message| message.text().to_owned()).collect()
+    }
+}
+
+impl Model for Scripted {
+    fn stream(
+        &self,
+        request: ModelRequest,
+    ) -> impl Stream<Item = Result<ModelChunk, ModelError>> + Send + 'static {
+        assert_eq!(check_chat(&request.messages), Ok(()), "{request:#?}");
+        self.0.requests.lock().unwrap().push(request.messages);
+        let next = self.0.answers.lock().unwrap().pop_front();
+        let chunks = next.unwrap_or_else(|| vec![text("end"), stop()]);
+        let gate = self.0.gate.lock().unwrap().clone();
+        stream::iter(chunks).then(move |chunk| {
+            let gate = gate.clone();
+            async move {
+                match gate {
+                    Some(gate) => gate.wait().await,
+                    None => tokio::task::yield_now().await,
+                }
+                Ok(chunk)
+            }
+        })
+    }
+}
+
+pub(crate) fn text(words: &str) -> ModelChunk {
+    ModelChunk::Text(words.into())
+}
+
+/// A whole call in one piece.
+pub(crate) fn call(index: u32, id: &str, name: &str, arguments: &str) -> ModelChunk {
+    ModelChunk::ToolCall(Box::new(ToolCallDelta {
+        index,
+        id: (!id.is_empty()).then(|| id.to_owned()),
+        name: Some(name.to_owned()),
+        arguments: arguments.to_owned(),
+    }))
+}
+
+pub(crate) fn usage(input: u64, output: u64) -> ModelChunk {
+    ModelChunk::Usage(ModelUsage {
+        input_tokens: Some(input),
+        output_tokens: Some(output),
+    })
+}
+
+pub(crate) fn stop() -> ModelChunk {
+    ModelChunk::Finished(FinishReason::Stop)
+}
+
+pub(crate) fn wants_tools() -> ModelChunk {
+    ModelChunk::Finished(FinishReason::ToolCalls)
+}
