@@ -207,6 +207,7 @@ async fn a_call_that_has_timed_out_says_nothing_more() {
         group: 1,
         started: 1,
         boot: "b".into(),
+        mark: None,
     };
     assert!(context.process(process).await.is_err());
     gate.open();
