@@ -4,3 +4,6 @@ pub use quell_actors::*;
 
 #[cfg(feature = "http-models")]
 pub mod models;
+
+#[cfg(feature = "sqlite")]
+pub mod stores;

@@ -76,6 +76,19 @@ impl Events {
         (self.first..=self.last).filter_map(|seq| self.tape.get(seq))
     }
 
+    /// Takes in `next` where it goes on from here in the same memory, as one run's appends do. `false`: it does not, and
+    /// nothing changed.
+    ///
+    /// A store that keeps what a run appended until it has time for it keeps one range, and not one for each append.
+    pub fn join(&mut self, next: &Events) -> bool {
+        let joins =
+            Arc::ptr_eq(&self.tape, &next.tape) && Some(next.first) == self.last.checked_add(1);
+        if joins {
+            self.last = next.last;
+        }
+        joins
+    }
+
     pub(crate) fn tape(&self) -> &Arc<Tape> {
         &self.tape
     }
@@ -240,6 +253,19 @@ mod tests {
     fn an_event_is_small() {
         // The bound of 64 bytes an event holds only while an entry and the header of its words stay this small.
         assert_eq!(size_of::<Entry>(), 32);
+    }
+
+    #[test]
+    fn events_join_what_they_go_on_from_and_nothing_else() {
+        let tape = Arc::new(Tape::new(RunId::new(), 0));
+        let other = Arc::new(Tape::new(tape.run_id(), 0));
+        let mut events = Events::of(&tape, 1, 3);
+        assert!(!events.join(&Events::of(&tape, 5, 6)), "a gap");
+        assert!(!events.join(&Events::of(&tape, 3, 4)), "an overlap");
+        assert!(!events.join(&Events::of(&other, 4, 6)), "another memory");
+        assert_eq!((events.first(), events.last()), (1, 3));
+        assert!(events.join(&Events::of(&tape, 4, 6)));
+        assert_eq!((events.first(), events.last()), (1, 6));
     }
 
     #[test]

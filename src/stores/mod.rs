@@ -1,0 +1,10 @@
+//! Stores that outlive the process.
+//!
+//! [`SqliteStore`] keeps runs in one file. What it promises, and how its file lives, is told in `docs/store.md`.
+
+mod sqlite;
+
+pub use sqlite::{
+    BackupError, IntegrityCheck, OpenError, Retention, SqliteOptions, SqliteStore, StoreStats,
+    Synchronous,
+};

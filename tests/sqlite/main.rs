@@ -1,0 +1,6 @@
+//! The store in one SQLite file, at its boundary: what it answers, what is in the file, and what is left of it when the
+//! process, the disk or the file itself fails.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod keeping;
+mod support;
