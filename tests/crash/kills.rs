@@ -11,7 +11,7 @@ use crate::{
     check::{Left, Printed, faults, listed, open_whole},
     child::Child,
     orders::{Orders, Task},
-    support::{Dice, Folder},
+    support::{Dice, Folder, silence_told_panics},
 };
 
 const KILLS: u64 = 110;
@@ -24,6 +24,7 @@ const LINES: u64 = 1_000;
 
 #[tokio::test]
 async fn whatever_was_seen_outlives_a_hundred_kills() {
+    silence_told_panics();
     let mut dice = Dice::of("kills");
     let (mut under_way, mut calling, mut seen) = (0, 0, 0);
     for _ in 0..KILLS / ON_ONE_FILE {
