@@ -89,3 +89,57 @@ async fn supervision_ends_each_run_and_lets_the_others_go_on() {
         assert!(ended.stdout.contains(&expected), "{name} in {ended:#?}");
     }
 }
+
+#[tokio::test]
+async fn session_remembers_and_is_busy() {
+    let ended = outcome_of("session").await;
+    for (name, said) in [
+        (
+            "rejected",
+            "session \"harbour\" is busy: a run of it has not ended",
+        ),
+        (
+            "beside it",
+            "You say \"Over here!\", and I remember 4 messages.",
+        ),
+        ("waits", "pending"),
+        ("singer", "cancelled (superseded)"),
+        ("runs of the session", "6"),
+    ] {
+        assert_eq!(ended.value(name), said, "{name} in {ended:#?}");
+    }
+    let remembered = "echo: You say \"What is my name?\", and I remember 2 messages.\n";
+    assert!(ended.stdout.contains(remembered), "{ended:#?}");
+    let [first, then] = ["came first", "waited"].map(|name| ended.value(name));
+    assert!(first.starts_with("You say \"Stop that.\""), "{ended:#?}");
+    assert!(then.starts_with("You say \"And now?\""), "{ended:#?}");
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn approve_goes_on_in_another_life_with_what_was_decided() {
+    let ended = outcome_of("approve").await;
+    for (name, said) in [
+        ("paused", "2 calls wait for a person"),
+        ("waiting", "1"),
+        ("not done", "He is not to have any."),
+        ("done", "the baker has 4 euros more"),
+        ("clerk", "That is settled."),
+    ] {
+        assert_eq!(ended.value(name), said, "{name} in {ended:#?}");
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn recover_settles_what_a_killed_process_has_left() {
+    let ended = outcome_of("recover").await;
+    assert!(
+        ended.stdout.contains("the first process was killed\n"),
+        "{ended:#?}"
+    );
+    assert_eq!(ended.value("poet"), "error");
+    assert_eq!(ended.value("steady"), "completed");
+    let said = "and the sea and the sea\"\n";
+    assert!(ended.stdout.contains(said), "{ended:#?}");
+}

@@ -1,0 +1,88 @@
+//! Starts runs in a process that is killed, and has a second process settle what the first has left.
+//!
+//!     cargo run --example recover
+
+#![allow(clippy::print_stdout, reason = "printing is its purpose")]
+
+use std::{
+    env,
+    error::Error,
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use quell::{
+    Agent, OnCrash, Recover, RunId, Runtime, RuntimeConfig, sim::Storyteller, stores::SqliteStore,
+};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    // The program starts itself: with a file as its argument it is the one that is killed.
+    if let Some(file) = env::args().nth(1) {
+        return first(Path::new(&file)).await;
+    }
+    let folder = env::temp_dir().join(format!("quell-{}", RunId::new()));
+    fs::create_dir(&folder)?;
+    let done = second(&folder.join("runs.db")).await;
+    fs::remove_dir_all(&folder)?;
+    done
+}
+
+fn poet() -> Agent {
+    Agent::new("poet", Storyteller::endless())
+}
+
+/// An agent whose runs go on after a crash: the model is asked again.
+fn steady() -> Result<Agent, Failure> {
+    let words = Storyteller::new("and the sea and the sea").pace(Duration::from_millis(100));
+    let agent = Agent::builder("steady", words).on_crash(OnCrash::Resume);
+    Ok(agent.build()?)
+}
+
+/// Two runs at work, until somebody kills this process.
+async fn first(file: &Path) -> Result<(), Failure> {
+    let store = SqliteStore::open(file)?;
+    let runtime = Runtime::with_store(RuntimeConfig::default(), store);
+    for agent in [steady()?, poet()] {
+        let run = runtime.start(&agent, "Sing of the sea.").await?;
+        let mut events = run.events();
+        for _ in 0..4 {
+            events.next().await.transpose()?;
+        }
+        // What was seen is stored, so it may be told.
+        println!("{} has begun to speak", run.agent());
+    }
+    std::future::pending().await
+}
+
+async fn second(file: &Path) -> Result<(), Failure> {
+    let mut first = Command::new(env::current_exe()?)
+        .arg(file)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let said = first.stdout.take().ok_or("the first process is silent")?;
+    for line in BufReader::new(said).lines().take(2) {
+        println!("first process: {}", line?);
+    }
+    first.kill()?;
+    first.wait()?;
+    println!("the first process was killed");
+
+    let store = SqliteStore::open(file)?;
+    let recover = Recover::new().agent(&poet()).agent(&steady()?);
+    let (runtime, recovered) =
+        Runtime::open(RuntimeConfig::default(), store.clone(), recover).await?;
+    for id in recovered.interrupted.iter().chain(&recovered.resumed) {
+        let run = runtime.get(*id).await?.ok_or("a run is gone")?;
+        let outcome = run.outcome().await?;
+        println!("{}: {}", run.agent(), outcome.status());
+        println!("    kept: {:?}", outcome.text());
+    }
+    store.close().await;
+    Ok(())
+}

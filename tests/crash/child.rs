@@ -1,0 +1,113 @@
+//! The program that is killed, as the test holds it.
+
+use std::{process::Stdio, time::Duration};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::AsyncReadExt,
+    process::{Child as Process, ChildStdout},
+    time::timeout,
+};
+
+use crate::{lines::Line, orders::Orders, programs::program, support::Dice};
+
+/// Far more than anything here takes, on the slowest machine.
+const LIMIT: Duration = Duration::from_secs(60);
+
+pub(crate) struct Child {
+    process: Process,
+    out: ChildStdout,
+    /// What was read of it, as it came.
+    read: Vec<u8>,
+    lines: usize,
+}
+
+impl Child {
+    pub(crate) fn start(orders: &Orders) -> Child {
+        let this = std::env::current_exe().expect("a test knows its own path");
+        let mut command = program(this);
+        command.args(["child_program", "--exact", "--quiet"]);
+        // Panics that it is told to have are captured there, and it says nothing else.
+        command.stderr(Stdio::null());
+        orders.give(&mut command);
+        let mut process = command.spawn().expect("the program starts");
+        let out = process.stdout.take().expect("its output is a pipe");
+        Child {
+            process,
+            out,
+            read: Vec::new(),
+            lines: 0,
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id().expect("it was not waited for yet")
+    }
+
+    /// Reads what there is. `false`: it has ended.
+    async fn read(&mut self) -> bool {
+        let before = self.read.len();
+        self.read.reserve(64 * 1024);
+        let reading = self.out.read_buf(&mut self.read);
+        let read = timeout(LIMIT, reading).await.expect("it says something");
+        let new = &self.read[before..];
+        self.lines += new.iter().filter(|byte| **byte == b'\n').count();
+        read.expect("a pipe is read") > 0
+    }
+
+    /// Reads on until it has said so many lines more.
+    pub(crate) async fn hear(&mut self, lines: u64) {
+        let until = self.lines + usize::try_from(lines).unwrap();
+        while self.lines < until {
+            assert!(self.read().await, "it ended: {}", self.text());
+        }
+    }
+
+    /// Reads on until it has said this so many times.
+    pub(crate) async fn hear_of(&mut self, wanted: &Line, times: usize) {
+        let wanted = wanted.text();
+        let said = |text: &str| text.lines().filter(|line| *line == wanted).count();
+        while said(&self.text()) < times {
+            assert!(self.read().await, "it ended: {}", self.text());
+        }
+    }
+
+    /// What was read of it so far: whole lines only.
+    pub(crate) fn heard(&self) -> Vec<Line> {
+        let text = self.text();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().filter_map(Line::parse).collect()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.read).into_owned()
+    }
+
+    /// Lets some moments pass, fewer or more than it needs for whatever it is at.
+    pub(crate) fn let_some_moments_pass(dice: &mut Dice) {
+        for _ in 0..dice.some(1 << 16) {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Kills it where it stands. Answers all that it had said.
+    pub(crate) async fn kill(mut self) -> Vec<Line> {
+        self.process.start_kill().expect("it is ours");
+        self.rest().await
+    }
+
+    /// All that it has said, when it ends.
+    pub(crate) async fn rest(&mut self) -> Vec<Line> {
+        while self.read().await {}
+        let ended = timeout(LIMIT, self.process.wait()).await;
+        ended.expect("it ends").expect("it is waited for");
+        self.heard()
+    }
+
+    /// Stops it where it stands, or lets it go on.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.id()).unwrap();
+        let id = Pid::from_raw(id).expect("no process has the id 0");
+        kill_process(id, signal).expect("it is ours");
+    }
+}

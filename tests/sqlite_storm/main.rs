@@ -1,0 +1,26 @@
+//! Runs in bad weather on a store in a file: its appends fail in every way, and so do models, tools and actors. Once all
+//! is calm each run has one ending in the store, or was lost to its readers and is settled by recovery.
+//!
+//! What happens to which run is decided by a seed, which is printed; `QUELL_CRASH_SEED` brings it back, as far as threads
+//! allow.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic, and has figures to show"
+)]
+
+mod cast;
+#[allow(dead_code, reason = "it serves programs that are killed, too")]
+#[path = "../crash/check.rs"]
+mod check;
+#[allow(dead_code, reason = "it serves programs that are killed, too")]
+#[path = "../crash/history.rs"]
+mod history;
+#[allow(dead_code, reason = "it serves programs that are killed, too")]
+#[path = "../crash/lines.rs"]
+mod lines;
+mod storm;
+#[allow(dead_code, reason = "it serves programs that are killed, too")]
+#[path = "../crash/support.rs"]
+mod support;
+mod weather;
