@@ -87,7 +87,8 @@ pub struct ToolSettings {
     pub confirm: bool,
     /// Whether a call whose outcome is not known may be made again. Default: no.
     pub repeatable: bool,
-    /// How many bytes of output the model is shown at most; a call with more has failed. Default: 1 MiB.
+    /// How many bytes of output the model is shown at most; a call with more has failed. Default: 1 MiB. Of how a call
+    /// failed it is told 64 KiB at most, whatever this says.
     pub max_output_bytes: usize,
 }
 

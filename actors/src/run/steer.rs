@@ -72,7 +72,8 @@ impl Steers {
 
 impl Run {
     /// Says something to the run while it is at work. The model is told at the next safe point: together with the results
-    /// of the tools that are at work, or, where the run would have ended, in a turn more.
+    /// of the tools that are at work, or, where the run would have ended, in a turn more. It is too late where a limit
+    /// does not allow that turn: the answer is then the last one, and whole.
     ///
     /// The words are taken in this call; the future that is returned waits until the model is asked with them, and that
     /// is stored.

@@ -21,6 +21,7 @@ mod scripted;
 mod steer;
 mod steered_late;
 mod stored;
+mod storm;
 mod timeouts;
 
 use std::{
