@@ -84,6 +84,12 @@ async fn a_commit_of_which_nobody_knows_is_unknown_and_a_retry_settles_it() {
     for hand in [&one, &two] {
         hand.expect_in(&folder.as_if_killed().open()).await;
     }
+    // It did what is done at opening, and so put into segments what nobody else would have yet.
+    let folded = "SELECT count(*) FROM segments WHERE run = ?";
+    let folded: i64 = other
+        .query_row(folded, [two.id.as_bytes()], |row| row.get(0))
+        .unwrap();
+    assert!(folded > 0);
 }
 
 #[tokio::test]

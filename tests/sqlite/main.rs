@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod backup;
+mod damage;
 mod deleting;
 mod failing;
 mod folding;

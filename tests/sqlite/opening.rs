@@ -1,15 +1,18 @@
 //! Who may open a file, and which files are opened.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+};
 
 use quell::{
-    RunQuery, SessionQuery, Store,
+    RunQuery, Store,
     store::{AppendError, ReadError, WriteError},
-    stores::{IntegrityCheck, OpenError, SqliteStore},
+    stores::{OpenError, SqliteStore},
 };
 use rusqlite::Connection;
 
-use crate::support::{Folder, Hand, all, said};
+use crate::support::{Folder, Hand, all, change, said};
 
 #[tokio::test]
 async fn of_two_that_open_it_the_second_is_told_who_has_it() {
@@ -105,8 +108,28 @@ fn a_path_that_leads_nowhere_is_an_error_of_its_own() {
     assert!(!folder.db().exists());
 }
 
-fn change(path: &Path, sql: &str) {
-    Connection::open(path).unwrap().execute_batch(sql).unwrap();
+#[test]
+fn what_cannot_be_written_to_is_refused_and_can_be_looked_at() {
+    let folder = Folder::new();
+    drop(folder.open());
+    let writable = |yes: bool| {
+        let modes = if yes { (0o755, 0o644) } else { (0o555, 0o444) };
+        for name in ["runs.db", "runs.db.lock", "runs.db-wal", "runs.db-shm"] {
+            if folder.path(name).exists() {
+                fs::set_permissions(folder.path(name), Permissions::from_mode(modes.1)).unwrap();
+            }
+        }
+        fs::set_permissions(folder.path(""), Permissions::from_mode(modes.0)).unwrap();
+    };
+    writable(false);
+    // The superuser may write whatever the modes say, and has nothing to see here.
+    if fs::write(folder.path("probe"), "").is_err() {
+        let refused = SqliteStore::open(folder.db()).unwrap_err();
+        assert!(matches!(refused, OpenError::ReadOnly { .. }), "{refused}");
+        SqliteStore::open_read_only(folder.db()).unwrap();
+    }
+    writable(true);
+    folder.open();
 }
 
 #[tokio::test]
@@ -174,84 +197,6 @@ async fn a_file_of_version_0_is_brought_up_to_date() {
     let empty = folder.path("empty.db");
     fs::write(&empty, "").unwrap();
     SqliteStore::open(&empty).unwrap();
-}
-
-#[tokio::test]
-async fn bytes_that_changed_on_the_disk_are_an_error_and_never_another_event() {
-    let folder = Folder::new();
-    let store = folder.open();
-    let mut hands = Vec::new();
-    for n in 0..4 {
-        let mut hand = Hand::of_session(&format!("session {n}"));
-        hand.start(&store).await;
-        hand.say(&store, &"many words ".repeat(600 * n)).await;
-        if n % 2 == 0 {
-            hand.end(&store).await;
-        }
-        hands.push(hand);
-    }
-    store.close().await;
-    let whole = fs::read(folder.db()).unwrap();
-    let (mut refused, mut read, mut failed) = (0, 0, 0);
-    for at in (0..whole.len()).step_by(whole.len() / 400) {
-        let left = Folder::new();
-        let mut bytes = whole.clone();
-        bytes[at] ^= 1 << (at % 8);
-        fs::write(left.db(), bytes).unwrap();
-        let options = SqliteStore::options(left.db()).integrity_check(IntegrityCheck::Full);
-        let Ok(store) = options.open() else {
-            refused += 1;
-            continue;
-        };
-        for hand in &hands {
-            match store.head(hand.id).await {
-                Ok(head) => assert_eq!(head.map(|head| head.last), Some(hand.last()), "byte {at}"),
-                Err(_) => failed += 1,
-            }
-            match store.read(hand.id, 0, 1_000).await {
-                Ok(events) => assert_eq!(events, hand.events, "byte {at}"),
-                Err(_) => failed += 1,
-            }
-            read += 1;
-        }
-        if let Ok(runs) = store.runs(RunQuery::default()).await {
-            assert_eq!(runs.len(), hands.len(), "byte {at}");
-        }
-        if let Ok(sessions) = store.sessions(SessionQuery::default()).await {
-            let ids: Vec<_> = sessions.into_iter().map(|head| head.session_id).collect();
-            let all: Vec<_> = hands
-                .iter()
-                .rev()
-                .filter_map(|hand| hand.session.clone())
-                .collect();
-            assert_eq!(ids, all, "byte {at}");
-        }
-    }
-    assert!(
-        refused > 0 && read > 0 && failed > 0,
-        "{refused} {read} {failed}"
-    );
-}
-
-#[tokio::test]
-async fn a_file_that_is_cut_short_is_refused_or_right() {
-    let folder = Folder::new();
-    let store = folder.open();
-    let mut hand = Hand::new();
-    hand.start(&store).await;
-    hand.say(&store, &"many words ".repeat(3_000)).await;
-    hand.end(&store).await;
-    store.close().await;
-    let whole = fs::read(folder.db()).unwrap();
-    for length in (1..whole.len()).step_by(whole.len() / 40) {
-        let left = Folder::new();
-        fs::write(left.db(), &whole[..length]).unwrap();
-        if let Ok(store) = SqliteStore::open(left.db()) {
-            if let Ok(events) = store.read(hand.id, 0, 10).await {
-                assert_eq!(events, hand.events, "{length}");
-            }
-        }
-    }
 }
 
 #[tokio::test]

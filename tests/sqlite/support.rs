@@ -1,12 +1,17 @@
 //! A folder for one test, and runs to store in it.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use quell::{
     EventKind, FinishReason, Message, Reply, RunEvent, RunId, Started, Store, Timestamp, Usage,
     store::{AppendError, BatchId, Events, Expected},
     stores::SqliteStore,
 };
+use rusqlite::Connection;
 
 /// A folder of its own, deleted when the test is over.
 pub(crate) struct Folder(PathBuf);
@@ -201,4 +206,9 @@ pub(crate) async fn all(store: &impl Store, run: RunId) -> Vec<RunEvent> {
         }
         events.extend(page);
     }
+}
+
+/// Changes a file behind the store's back.
+pub(crate) fn change(path: &Path, sql: &str) {
+    Connection::open(path).unwrap().execute_batch(sql).unwrap();
 }

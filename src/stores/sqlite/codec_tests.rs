@@ -4,6 +4,8 @@ use quell_actors::store::BatchId;
 use super::{super::journal, *};
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn bytes_that_nobody_wrote_are_refused_and_never_a_panic(
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
