@@ -127,7 +127,7 @@ impl RunLog {
         if effect != Effect::Record {
             return Verdict::Stop;
         }
-        if self.limits.max_turns.is_some_and(|most| turn > most) {
+        if self.limits().max_turns.is_some_and(|most| turn > most) {
             return self.over_budget(inner, "max_turns");
         }
         if !self.fits(&mut inner, 0) {
@@ -197,7 +197,7 @@ impl RunLog {
 
     /// The limit on tokens or cost that the run is over, by what is counted so far.
     fn spent(&self, inner: &Inner) -> Option<&'static str> {
-        let limits = &self.limits;
+        let limits = self.limits();
         if limits.max_tokens.is_none() && limits.max_cost.is_none() {
             return None;
         }
@@ -218,7 +218,7 @@ impl RunLog {
             .bytes
             .saturating_add(words as u64)
             .saturating_add(EVENT_BYTES);
-        let fits = bytes <= self.limits.max_bytes;
+        let fits = bytes <= self.limits().max_bytes;
         if fits {
             inner.bytes = bytes;
         }
@@ -276,7 +276,22 @@ impl RunLog {
     /// Asks the run to stop. What is decided here holds, whoever is scheduled when. The actor is told at once; the
     /// event is left for the ending's append, which follows within the time it takes to drop what is at work.
     pub(crate) fn cancel(self: &Arc<Self>, request: &CancelRequest) -> Decision {
-        let mut inner = self.lock();
+        self.cancel_as(self.lock(), request)
+    }
+
+    /// The same, of a run that is paused. One that is not stays as it is.
+    pub(crate) fn cancel_paused(self: &Arc<Self>, request: &CancelRequest) {
+        let inner = self.lock();
+        if inner.state == State::Paused {
+            self.cancel_as(inner, request);
+        }
+    }
+
+    fn cancel_as(
+        self: &Arc<Self>,
+        mut inner: MutexGuard<'_, Inner>,
+        request: &CancelRequest,
+    ) -> Decision {
         let now = Instant::now();
         let cut = inner.cut(now);
         let (state, effect) = step(inner.state, Input::Cancel);
@@ -363,7 +378,7 @@ impl RunLog {
         let mut error = None;
         let words = self.tape.words();
         let (steers, children) = (inner.steers.take(), inner.orphans());
-        let prices = self.limits.prices.as_ref();
+        let prices = self.limits().prices.as_ref();
         for kind in ending::compose(&mut inner, words, now, end, ending, prices) {
             if let EventKind::Error { error: failure } = &kind {
                 error = Some(failure.clone());

@@ -149,14 +149,32 @@ impl RunLog {
         if !may_ask(&inner) {
             return;
         }
-        let now = Instant::now();
-        let mut answers = Vec::new();
-        for Steer { message, answer } in inner.steers.take().0 {
-            self.write(&mut inner, now, EventKind::Steered { message });
-            answers.push((answer, inner.decided));
-        }
+        let told = self.tell(&mut inner);
         drop(inner);
-        for (answer, seq) in answers {
+        told.answer();
+    }
+
+    /// Writes down what was said from outside. Whoever said it is to be answered outside the lock.
+    pub(super) fn tell(&self, inner: &mut Inner) -> Told {
+        let now = Instant::now();
+        let mut told = Vec::new();
+        for Steer { message, answer } in inner.steers.take().0 {
+            self.write(inner, now, EventKind::Steered { message });
+            told.push((answer, inner.decided));
+        }
+        Told(told)
+    }
+}
+
+/// Words that are written down, by whoever said them.
+#[must_use]
+pub(super) struct Told(Vec<(oneshot::Sender<SteerOutcome>, u64)>);
+
+impl Told {
+    /// Answers where they stand.
+    pub(super) fn answer(self) {
+        for (answer, seq) in self.0 {
+            // Whoever asked may not care for the answer.
             let _ = answer.send(SteerOutcome::Applied { seq });
         }
     }
