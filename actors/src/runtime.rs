@@ -1,13 +1,16 @@
 //! Starting runs, finding them, and ending them all.
 
+mod admission;
 mod cancel;
 mod continues;
 mod lanes;
 mod launch;
 mod parked;
+mod places;
 mod recall;
 mod recover;
 mod registry;
+mod restores;
 mod sessions;
 mod shutdown;
 mod start;
@@ -253,8 +256,6 @@ impl Runtime {
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime")
-            .field("runs", &self.registry().all().len())
-            .finish_non_exhaustive()
+        self.registry().fmt(f)
     }
 }

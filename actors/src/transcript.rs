@@ -43,6 +43,8 @@ pub(crate) struct Transcript {
     /// What came from outside since that answer: it is shown after the results.
     steered: Vec<Message>,
     status: RunStatus,
+    /// A model was asked.
+    asked: bool,
 }
 
 /// An answer that asked for tools.
@@ -68,6 +70,7 @@ impl Transcript {
             round: None,
             steered: Vec::new(),
             status: RunStatus::Pending,
+            asked: false,
         }
     }
 
@@ -77,6 +80,7 @@ impl Transcript {
         match kind {
             EventKind::Started(started) => self.shown.extend_from_slice(&started.input),
             EventKind::ModelRequestStarted { .. } => {
+                self.asked = true;
                 self.close_round();
                 self.drop_answer();
                 self.answer = Some(String::new());
@@ -140,6 +144,11 @@ impl Transcript {
         }
         self.settle();
         self.shown
+    }
+
+    /// Whether the run was cancelled before a model was asked: nobody has heard what it was to say.
+    pub(crate) fn is_withdrawn(&self) -> bool {
+        self.status == RunStatus::Cancelled && !self.asked
     }
 
     /// The calls that were asked for and have no result yet, as the model wrote them and in its order.

@@ -28,6 +28,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use super::{
     drive::{Burst, Driver},
     ending::Ending,
+    judge::Stop,
     log::RunLog,
     work::Recall,
 };
@@ -44,8 +45,8 @@ use crate::{
 pub(crate) struct Guard {
     log: Arc<RunLog>,
     work: Mutex<Option<Box<Driver>>>,
-    /// The run is paused, and nobody's: it may be somebody else's by the time this is dropped.
-    left: AtomicBool,
+    /// The run is paused, and nobody's: it may be somebody else's by the time this is dropped, or the actor's end is told.
+    left: Arc<AtomicBool>,
 }
 
 impl Guard {
@@ -56,12 +57,17 @@ impl Guard {
         Guard {
             log,
             work: Mutex::new(Some(Box::new(driver))),
-            left: AtomicBool::new(false),
+            left: Arc::default(),
         }
     }
 
     pub(crate) fn log(&self) -> &Arc<RunLog> {
         &self.log
+    }
+
+    /// Whether the run was left to others: its actor's end is not the run's.
+    pub(crate) fn left(&self) -> Arc<AtomicBool> {
+        self.left.clone()
     }
 
     fn put(&self, driver: Box<Driver>) {
@@ -76,7 +82,7 @@ impl Guard {
 impl Drop for Guard {
     fn drop(&mut self) {
         let dropped = quietly_drop(self.take());
-        if *self.left.get_mut() {
+        if self.left.load(Ordering::Acquire) {
             return;
         }
         self.log.poke.forget();
@@ -171,10 +177,13 @@ impl RunActor {
         self.guard.log.poke.forget();
         if !self.guard.log.pause(worked, agent) {
             self.guard.left.store(false, Ordering::Release);
-            self.guard.log.end(match dropped {
-                Ok(()) => Ending::Quiet,
-                Err(fault) => Ending::Failed(ErrorReason::Panicked, fault),
-            });
+            self.guard
+                .log
+                .end(match (dropped, self.guard.log.must_stop()) {
+                    (Ok(()), Some(Stop::StoreLost(error))) => Ending::store_lost(&error),
+                    (Ok(()), Some(Stop::Cancelled(_) | Stop::Ended) | None) => Ending::Quiet,
+                    (Err(fault), _) => Ending::Failed(ErrorReason::Panicked, fault),
+                });
         }
         me.stop(None);
     }

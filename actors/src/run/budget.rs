@@ -20,12 +20,12 @@ pub(super) const MAX_LOG_BYTES: &str = "max_log_bytes";
 impl RunLog {
     /// Whether the model may be asked in this turn.
     pub(super) fn has_turn(&self, turn: u32) -> bool {
-        self.limits.max_turns.is_none_or(|most| turn <= most)
+        self.limits().max_turns.is_none_or(|most| turn <= most)
     }
 
     /// The limit on tokens or cost that the run is over, by what is counted so far.
     pub(super) fn spent(&self, inner: &Inner) -> Option<&'static str> {
-        let limits = &self.limits;
+        let limits = self.limits();
         if limits.max_tokens.is_none() && limits.max_cost.is_none() {
             return None;
         }
@@ -46,7 +46,7 @@ impl RunLog {
             .bytes
             .saturating_add(words as u64)
             .saturating_add(EVENT_BYTES);
-        let fits = bytes <= self.limits.max_bytes;
+        let fits = bytes <= self.limits().max_bytes;
         if fits {
             inner.bytes = bytes;
         }

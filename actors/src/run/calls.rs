@@ -8,9 +8,11 @@ use tokio::time::Instant;
 use super::{
     Waiter,
     budget::MAX_LOG_BYTES,
+    flush::Batch,
     judge::Verdict,
     log::{Inner, RunLog},
     open::{OpenCall, tool_error},
+    steer::Steers,
 };
 use crate::{
     agent::Agent,
@@ -74,7 +76,7 @@ impl RunLog {
             inner.open.ask(call.clone());
         }
         self.complete_request(&mut inner, finish, calls);
-        let most = self.limits.max_tool_calls;
+        let most = self.limits().max_tool_calls;
         if most.is_some_and(|most| inner.open.count > most) {
             return self.over_budget(inner, "max_tool_calls");
         }
@@ -88,7 +90,11 @@ impl RunLog {
             return Verdict::Stop;
         }
         self.complete_request(&mut inner, finish, Vec::new());
-        self.go_on(inner)
+        // In one step: after a crash in between, the model would be asked to answer itself.
+        let taken = self.take_in(&mut inner, Instant::now());
+        let verdict = self.go_on(inner);
+        taken.answer();
+        verdict
     }
 
     fn complete_request(&self, inner: &mut Inner, finish: FinishReason, calls: Vec<Arc<ToolCall>>) {
@@ -231,27 +237,38 @@ impl RunLog {
     /// Pauses the run, which has been at work for `worked` since it got its slot. Nobody may work for it when this is
     /// called: a person may decide in this very moment. `false`: the law does not have it now.
     pub(super) fn pause(self: &Arc<Self>, worked: Duration, agent: Agent) -> bool {
-        let mut inner = self.lock();
-        if !inner.lawful(Input::Pauses) {
+        let mut paused = None;
+        self.keeper.pauses(self.id, agent, &mut || {
+            paused = self.decide_pause(worked);
+            paused.is_some()
+        });
+        let Some((steers, batch)) = paused else {
             return false;
+        };
+        steers.too_late(RunStatus::Paused);
+        self.carry(batch);
+        true
+    }
+
+    /// Decides that the run is paused, under the registry's lock and its own. `None`: the law does not have it now.
+    fn decide_pause(self: &Arc<Self>, worked: Duration) -> Option<(Steers, Option<Batch>)> {
+        let mut inner = self.lock();
+        // A pause that nobody will ever read is none.
+        if inner.lost.is_some() || !inner.lawful(Input::Pauses) {
+            return None;
         }
         inner.worked = worked;
         let now = Instant::now();
         let calls = inner.open.waiting().map(|open| open.call.clone()).collect();
-        let expires_at = self.limits.pause_expiry.map(|expiry| {
+        let expires_at = self.limits().pause_expiry.map(|expiry| {
             let millis = u64::try_from(expiry.as_millis()).unwrap_or(u64::MAX);
             let at = self.house.clock.at(now).as_millis();
             Timestamp::from_millis(at.saturating_add(millis))
         });
         let paused = Paused { calls, expires_at };
         self.write(&mut inner, now, EventKind::Paused(Arc::new(paused)));
-        let (steers, status) = (inner.steers.take(), inner.status);
-        let batch = self.next_batch(&mut inner);
-        drop(inner);
-        steers.too_late(status);
-        self.keeper.paused(self.id, agent);
-        self.carry(batch);
-        true
+        let steers = inner.steers.take();
+        Some((steers, self.next_batch(&mut inner)))
     }
 
     /// Goes on after a pause, with these decisions. The append that stores it acquires the run. Answers its position.
@@ -343,7 +360,7 @@ impl Caller for RunLog {
     }
 }
 
-fn bytes_of(call: &ToolCall) -> usize {
+pub(super) fn bytes_of(call: &ToolCall) -> usize {
     // Asked for, begun: the words are written twice.
     2 * (call.id.len() + call.name.len() + call.arguments.len())
 }

@@ -255,10 +255,14 @@ impl RunLog {
         }
     }
 
-    /// Whether the model may be read further: the run's start is stored, and not too much waits for the store.
+    /// Whether the model may be asked and read further: the run's start is stored, the run is ours, and not too much waits
+    /// for the store.
     pub(super) fn has_room(&self) -> bool {
         let mut inner = self.lock();
-        let room = inner.stored > 0 && !inner.stuck && inner.decided - inner.stored <= MAX_BACKLOG;
+        let unstored = inner.decided - inner.stored;
+        // Until the store has confirmed that the run was taken over, somebody else may be at work for it.
+        let ours = !inner.acquiring && !(inner.acquires && unstored > 0);
+        let room = inner.stored > 0 && ours && !inner.stuck && unstored <= MAX_BACKLOG;
         // Not taken back: a tool that says something asks here as well, while the actor waits for another thing.
         inner.wants_room |= !room;
         room

@@ -5,7 +5,7 @@
 //! mark to the second is [`flush`](super::flush)'s work.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, Weak},
     time::Duration,
 };
 
@@ -36,8 +36,9 @@ use crate::{
 pub(crate) trait Keeper: Send + Sync {
     /// The run has ended: its slot is free.
     fn ended(&self, run: RunId);
-    /// The run of this agent is paused: its slot is free.
-    fn paused(&self, run: RunId, agent: Agent);
+    /// Pauses the run of this agent, if `decide` does: its slot is free then. `decide` takes the log's lock, and nobody can
+    /// have the run go on before its slot is free.
+    fn pauses(&self, run: RunId, agent: Agent, decide: &mut dyn FnMut() -> bool);
     /// That the run is paused is stored. Its session is free.
     fn parked(&self, run: RunId);
     /// Nothing of the run is under way any more: its ending is stored, or the store is lost. Its session is free.
@@ -64,14 +65,15 @@ pub(crate) struct RunLog {
     pub(crate) tape: Arc<Tape>,
     pub(crate) house: Arc<House>,
     pub(super) keeper: Arc<dyn Keeper>,
-    pub(super) limits: LogLimits,
+    /// Not set while nobody knows the run's agent, as after a crash.
+    pub(super) limits: OnceLock<LogLimits>,
     /// Names this log among all that ever wrote to the run: part of its batch ids.
     pub(super) nonce: u64,
     pub(super) inner: Mutex<Inner>,
 }
 
 /// What a log holds its run to.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct LogLimits {
     pub(super) max_bytes: u64,
     pub(super) max_turns: Option<u32>,
@@ -83,6 +85,17 @@ pub(super) struct LogLimits {
 }
 
 impl LogLimits {
+    /// Those of a run that nobody works for.
+    const NONE: LogLimits = LogLimits {
+        max_bytes: u64::MAX,
+        max_turns: None,
+        max_tool_calls: None,
+        max_tokens: None,
+        max_cost: None,
+        prices: None,
+        pause_expiry: None,
+    };
+
     pub(super) fn of(agent: &Agent) -> LogLimits {
         let limits = agent.limits();
         LogLimits {
@@ -165,7 +178,7 @@ impl RunLog {
             tape: Arc::new(Tape::new(id, 0)),
             house,
             keeper,
-            limits: LogLimits::of(agent),
+            limits: LogLimits::of(agent).into(),
             nonce: nonce(),
             inner: Mutex::new(Inner::new(State::Queued, RunStatus::Pending, 0, span)),
         };
@@ -199,7 +212,7 @@ impl RunLog {
             tape: Arc::new(Tape::new(head.run_id, head.last)),
             house,
             keeper,
-            limits: LogLimits::default(),
+            limits: OnceLock::new(),
             nonce: nonce(),
             inner: Mutex::new(inner),
         })
@@ -207,6 +220,17 @@ impl RunLog {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         locked(&self.inner)
+    }
+
+    /// What the log holds its run to.
+    pub(super) fn limits(&self) -> &LogLimits {
+        static NONE: LogLimits = LogLimits::NONE;
+        self.limits.get().unwrap_or(&NONE)
+    }
+
+    /// Holds the run to the limits of `agent`, unless it is held to some already.
+    pub(crate) fn limit(&self, agent: &Agent) {
+        self.limits.get_or_init(|| LogLimits::of(agent));
     }
 
     /// Appends an event. Decided from here on.
@@ -232,6 +256,19 @@ impl RunLog {
     /// The run's status now, which may be ahead of its stored events.
     pub(crate) fn status(&self) -> RunStatus {
         self.lock().status
+    }
+
+    /// Whether its session is not free yet.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.lock().is_at_work()
+    }
+
+    /// The run that started it, if any. Only for a log that holds its run from the start.
+    pub(crate) fn parent(&self) -> Option<RunId> {
+        let EventKind::Started(started) = self.tape.get(1)?.kind else {
+            return None;
+        };
+        started.parent
     }
 
     /// How long the run had been at work before it was last paused.
@@ -260,6 +297,11 @@ impl Inner {
     /// Whether nobody works for the run, and that is stored: it waits for a person.
     pub(super) fn is_parked(&self) -> bool {
         self.state == State::Paused && self.stored == self.decided
+    }
+
+    /// Whether somebody works for the run, or something of it is on its way to the store.
+    pub(super) fn is_at_work(&self) -> bool {
+        !self.is_parked() && !self.is_settled() && self.lost.is_none()
     }
 
     /// Whether the run has ended and all of it is stored: the log will not grow.

@@ -30,6 +30,14 @@ pub(super) struct OpenCall {
     pub(super) end: Option<ToolEnd>,
 }
 
+impl OpenCall {
+    /// The call is to be made again, since nobody knows what became of it. Whoever approved it has approved it.
+    pub(super) fn again(&mut self) {
+        self.begun = false;
+        self.decision = Some(Decision::Approve);
+    }
+}
+
 impl OpenCalls {
     /// The model asks for a call.
     pub(super) fn ask(&mut self, call: Arc<ToolCall>) {

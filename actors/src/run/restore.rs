@@ -8,6 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
+    calls::bytes_of,
     log::{Cancel, House, Inner, Keeper, LogLimits, RunLog, nonce, run_span},
     open::tool_error,
     poke::Poke,
@@ -58,7 +59,9 @@ impl RunLog {
             tape: Arc::new(tape),
             house,
             keeper,
-            limits: agent.map(LogLimits::of).unwrap_or_default(),
+            limits: agent
+                .map(|agent| LogLimits::of(agent).into())
+                .unwrap_or_default(),
             nonce: nonce(),
             inner: Mutex::new(inner),
         })
@@ -99,23 +102,23 @@ impl RunLog {
     }
 
     /// Goes on after a crash, from the last completed step. A call that was at work is made again where its tool allows
-    /// that; of any other the model is told that its outcome is not known.
-    pub(crate) fn resume(&self, agent: &Agent) {
+    /// that; of any other the model is told that its outcome is not known. Answers the position from which the run is ours.
+    pub(crate) fn resume(&self, agent: &Agent) -> u64 {
         let mut inner = self.lock();
         // Nobody works for it, like for a paused run, and the law lets it go on like one.
         inner.state = State::Paused;
+        // What a cut answer has cost is spent.
+        inner.tally.broken();
         let mut unknown = Vec::new();
         for open in inner.open.iter_mut().filter(|open| open.begun) {
             let tool = agent.tool(&open.call.name);
             if tool.is_some_and(|tool| tool.settings().repeatable) {
-                open.begun = false;
-                // Whoever approved it has approved it.
-                open.decision = Some(Decision::Approve);
+                open.again();
             } else {
                 unknown.push(open.call.clone());
             }
         }
-        self.continued(&mut inner, Continued::default());
+        // Before it goes on: what is open and was begun before that is to be made again, also after the next crash.
         let now = Instant::now();
         for call in unknown {
             inner.open.close(&call.id);
@@ -123,6 +126,8 @@ impl RunLog {
             let kind = tool_error(&call, ToolFault::UnknownOutcome, words);
             self.write(&mut inner, now, kind);
         }
+        self.continued(&mut inner, Continued::default());
+        inner.decided
     }
 }
 
@@ -130,8 +135,10 @@ impl Inner {
     /// Takes in what the stored events say of where the run stands.
     fn fold(&mut self, events: &[RunEvent], house: &House) {
         let mut transcript = Transcript::new();
-        let (mut since, mut decisions) = (None, &[][..]);
-        let mut asked: Option<u64> = None;
+        let mut decisions: Vec<(Arc<str>, Decision)> = Vec::new();
+        // Since when the run has been at work, and the request that has no end.
+        let (mut since, mut asked) = (None, None);
+        let mut last = Timestamp::default();
         for event in events {
             transcript.event(&event.kind);
             match &event.kind {
@@ -139,8 +146,8 @@ impl Inner {
                     since.get_or_insert(event.at);
                     self.request = (*turn, *attempt);
                     let messages = transcript.messages();
-                    asked = Some(messages.iter().map(Message::bytes).sum());
-                    self.tally.ask(asked.unwrap_or_default());
+                    self.tally.ask(messages.iter().map(Message::bytes).sum());
+                    asked = Some(*turn);
                     self.count(0);
                 }
                 EventKind::Content { text } | EventKind::ReasoningContent { text } => {
@@ -148,60 +155,78 @@ impl Inner {
                     self.count(text.len());
                 }
                 EventKind::ModelRequestCompleted(completed) => {
-                    asked = None;
+                    // A turn whose request was to be repeated is not behind the run.
+                    asked = completed.retry_in_ms.map(|_| completed.turn);
                     self.tally.closed_with(completed.usage);
                     self.open.count += u32::try_from(completed.calls.len()).unwrap_or(u32::MAX);
-                    self.count(0);
+                    let calls = completed.calls.iter().map(|call| bytes_of(call));
+                    self.count(
+                        calls.sum::<usize>() + completed.fault.as_ref().map_or(0, String::len),
+                    );
+                }
+                EventKind::ToolCallStarted(call) => {
+                    since.get_or_insert(event.at);
+                    decisions.retain(|(id, _)| *id != call.id);
                 }
                 EventKind::ToolCallCompleted(done) => self.count(done.output.len()),
                 EventKind::ToolCallError(failed) => self.count(failed.error.len()),
                 EventKind::ToolCallProgress(told) => self.count(told.text.len()),
+                EventKind::ToolCallProcess(process) => self.count(process.boot.len()),
+                EventKind::Steered { message } => self.count(message.text().len()),
                 EventKind::CancelRequested { cancel } => {
-                    let ago = house.clock.at(Instant::now()).as_millis();
-                    let ago = Duration::from_millis(ago.saturating_sub(event.at.as_millis()));
-                    let now = Instant::now();
+                    let cut = match (asked, transcript.open_calls().next()) {
+                        (Some(_), _) => Cut::Streaming,
+                        (None, Some(_)) => Cut::Tool,
+                        (None, None) => Cut::Starting,
+                    };
                     self.cancel = Some(Cancel {
                         seq: event.seq,
                         at: event.at,
-                        since: now.checked_sub(ago).unwrap_or(now),
+                        since: moment(event.at, house),
                         reason: cancel.reason.clone(),
                         by: cancel.by.clone(),
-                        cut: match (asked, transcript.open_calls().next()) {
-                            (Some(_), _) => Cut::Streaming,
-                            (None, Some(_)) => Cut::Tool,
-                            (None, None) => Cut::Starting,
-                        },
+                        cut,
                     });
                 }
-                EventKind::Paused(_) => {
-                    if let Some(since) = since.take() {
-                        let millis = event.at.as_millis().saturating_sub(since.as_millis());
-                        self.worked += Duration::from_millis(millis);
-                    }
+                EventKind::Paused(_) => self.worked += between(since.take(), event.at),
+                EventKind::Continued(continued) => {
+                    // After a crash it is not known for how long it was at work beyond its last event.
+                    self.worked += between(since.take(), last);
+                    decisions.extend(continued.decisions.iter().cloned());
+                    // What is open here and was begun was taken up to be made again: whoever approved it has approved it.
+                    let calls = transcript.open_calls();
+                    let begun = calls.filter(|call| transcript.is_begun(&call.id));
+                    decisions.extend(begun.map(|call| (call.id.clone(), Decision::Approve)));
+                    // So was an answer that had been cut, and what it has cost is spent.
+                    self.not_behind(asked.take());
+                    self.tally.broken();
                 }
-                EventKind::Continued(continued) => decisions = &continued.decisions,
                 EventKind::Started(_)
-                | EventKind::ToolCallStarted(_)
-                | EventKind::ToolCallProcess(_)
-                | EventKind::Steered { .. }
                 | EventKind::Completed { .. }
                 | EventKind::Cancelled { .. }
                 | EventKind::Error { .. } => {}
             }
+            last = event.at;
         }
+        self.worked += between(since, last);
         let count = self.open.count;
         for call in transcript.open_calls() {
             self.open.ask(call.clone());
-            let decision = decisions.iter().find(|(id, _)| *id == call.id);
+            let decision = decisions.iter().rfind(|(id, _)| *id == call.id);
             if let Some(open) = self.open.get_mut(&call.id) {
-                open.begun = transcript.is_begun(&call.id);
+                // A call loses its decision when it is begun, and a begun one gets one only to be begun again.
+                open.begun = transcript.is_begun(&call.id) && decision.is_none();
                 open.decision = decision.map(|(_, decision)| decision.clone());
             }
         }
         self.open.count = count;
-        // An answer that was cut is asked for again: its turn is not behind the run.
-        if asked.is_some() {
-            self.request.0 = self.request.0.saturating_sub(1);
+        self.not_behind(asked);
+    }
+
+    /// An answer that was cut is asked for again: its turn is not behind the run.
+    fn not_behind(&mut self, asked: Option<u32>) {
+        if let Some(turn) = asked {
+            self.request.0 = turn.saturating_sub(1);
         }
     }
 
@@ -210,4 +235,17 @@ impl Inner {
             .bytes
             .saturating_add(words as u64 + super::budget::EVENT_BYTES);
     }
+}
+
+/// From `since`, if it is known, until `at`.
+fn between(since: Option<Timestamp>, at: Timestamp) -> Duration {
+    let since = since.map_or(at.as_millis(), Timestamp::as_millis);
+    Duration::from_millis(at.as_millis().saturating_sub(since))
+}
+
+/// The moment of a time that is past, by the clock that counts.
+fn moment(at: Timestamp, house: &House) -> Instant {
+    let now = Instant::now();
+    now.checked_sub(between(Some(at), house.clock.at(now)))
+        .unwrap_or(now)
 }

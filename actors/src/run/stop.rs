@@ -34,7 +34,22 @@ impl RunLog {
     /// Asks the run to stop. What is decided here holds, whoever is scheduled when. The actor is told at once; the
     /// event is left for the ending's append, which follows within the time it takes to drop what is at work.
     pub(crate) fn cancel(self: &Arc<Self>, request: &CancelRequest) -> Decision {
-        let mut inner = self.lock();
+        self.cancel_as(self.lock(), request)
+    }
+
+    /// The same, of a run that is paused. One that is not stays as it is.
+    pub(crate) fn cancel_paused(self: &Arc<Self>, request: &CancelRequest) {
+        let inner = self.lock();
+        if inner.state == State::Paused {
+            self.cancel_as(inner, request);
+        }
+    }
+
+    fn cancel_as(
+        self: &Arc<Self>,
+        mut inner: MutexGuard<'_, Inner>,
+        request: &CancelRequest,
+    ) -> Decision {
         let now = Instant::now();
         let cut = inner.cut(now);
         let (state, effect) = step(inner.state, Input::Cancel);
@@ -121,7 +136,7 @@ impl RunLog {
         let mut error = None;
         let words = self.tape.words();
         let (steers, children) = (inner.steers.take(), inner.orphans());
-        let prices = self.limits.prices.as_ref();
+        let prices = self.limits().prices.as_ref();
         for kind in ending::compose(&mut inner, words, now, end, ending, prices) {
             if let EventKind::Error { error: failure } = &kind {
                 error = Some(failure.clone());

@@ -117,6 +117,8 @@ impl Runtime {
             .ok_or_else(|| ContinueError::UnknownAgent(log.agent.clone()))?;
         let (seq, launch) = registry.readmit(&log, || {
             let seq = log.go_on_with(decisions.0)?;
+            // A log that came from the store may not know them yet.
+            log.limit(&agent);
             Ok::<_, ContinueError>((seq, registry.comeback(&log, &agent)))
         })?;
         log.flush();

@@ -59,6 +59,11 @@ impl Lanes {
         self.0.values().map(|lane| lane.waiting.len()).sum()
     }
 
+    /// How many sessions are held or waited for.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn hold(&mut self, session: &Arc<str>, run: RunId) {
         let lane = self.0.entry(session.clone()).or_default();
         lane.holders.push(run);

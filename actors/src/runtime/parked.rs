@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     registry::{Known, Registry, Runs, report},
+    restores::Reading,
     timer::Timer,
 };
 use crate::{
@@ -14,21 +15,27 @@ use crate::{
     cancel::{CancelReason, CancelRequest},
     error::EventsError,
     event::RunEvent,
-    id::RunId,
+    id::{RunId, Timestamp},
     lock::locked,
     run::{actor::quietly_drop, log::RunLog},
     status::RunStatus,
     store::RunHead,
 };
 
+/// How long after a failure the store is asked again for a run that has expired.
+const ASKED_AGAIN: Duration = Duration::from_secs(10);
+
 /// What is kept of a paused run.
 pub(super) struct Parked {
     /// Its log, for as long as somebody reads it.
     log: Weak<RunLog>,
+    /// Keeps the log of a child, so that its parent can cancel it.
+    _child: Option<Arc<RunLog>>,
+    pub(super) session: Option<Arc<str>>,
     /// Its agent, when it was paused in this process.
     pub(super) agent: Option<Agent>,
     /// Cancels it when nobody decides.
-    _expiry: Option<Timer>,
+    pub(super) expiry: Option<Timer>,
 }
 
 impl Parked {
@@ -36,91 +43,105 @@ impl Parked {
     pub(super) fn log(&self) -> Option<Arc<RunLog>> {
         self.log.upgrade()
     }
+
+    /// Whether there is anything in it that the store does not have.
+    fn is_needed(&self) -> bool {
+        self.agent.is_some() || self.expiry.is_some() || self.log.strong_count() > 0
+    }
 }
 
 impl Registry {
     /// Keeps what is needed of a run that was paused here.
     pub(super) fn park(&self, runs: &mut Runs, known: &mut Known) {
+        let log = &known.log;
         let parked = Parked {
-            log: Arc::downgrade(&known.log),
+            log: Arc::downgrade(log),
+            _child: known.child.then(|| log.clone()),
+            session: log.session_id.clone(),
             agent: known.agent.take(),
-            _expiry: self.expiry(&known.log),
+            expiry: self.expiry(log.id, log.expires_at()),
         };
-        runs.parked.insert(known.log.id, parked);
+        runs.parked.insert(log.id, parked);
     }
 
-    /// The timer of a paused run that expires. It keeps the log in memory.
-    fn expiry(&self, log: &Arc<RunLog>) -> Option<Timer> {
-        let at = log.expires_at()?;
+    /// Keeps the time of a run that is paused in the store.
+    pub(super) fn park_stored(&self, head: &RunHead, expires_at: Option<Timestamp>) {
+        let Some(expiry) = self.expiry(head.run_id, expires_at) else {
+            return;
+        };
+        let parked = Parked {
+            log: Weak::new(),
+            _child: None,
+            session: head.session_id.clone(),
+            agent: None,
+            expiry: Some(expiry),
+        };
+        let before = locked(&self.runs).parked.insert(head.run_id, parked);
+        report(quietly_drop(before));
+    }
+
+    /// The timer of a paused run that expires. It keeps nothing of the run in memory.
+    fn expiry(&self, run: RunId, at: Option<Timestamp>) -> Option<Timer> {
         let now = self.house.clock.at(tokio::time::Instant::now());
-        let left = at.as_millis().saturating_sub(now.as_millis());
-        let log = log.clone();
-        let expire = move || {
-            log.cancel(&CancelRequest::new(CancelReason::PauseExpired).by("pause_expiry"));
-        };
-        Some(Timer::new(
-            &self.house.tokio,
-            Duration::from_millis(left),
-            expire,
-        ))
+        let left = at?.as_millis().saturating_sub(now.as_millis());
+        let left = Duration::from_millis(left);
+        let me = self.me.clone();
+        Some(Timer::new(&self.house.tokio, left, async move {
+            while let Some(registry) = me.upgrade() {
+                match registry.find_or_restore(run).await {
+                    Ok(Found::Log(log)) => {
+                        return log.cancel_paused(
+                            &CancelRequest::new(CancelReason::PauseExpired).by("pause_expiry"),
+                        );
+                    }
+                    Ok(Found::Stored(_) | Found::Nothing) => return,
+                    Err(error) => {
+                        tracing::warn!(run_id = %run, %error, "a run that has expired could not be read");
+                    }
+                }
+                drop(registry);
+                tokio::time::sleep(ASKED_AGAIN).await;
+            }
+        }))
     }
 
-    /// A paused run has ended.
+    /// A paused run has ended, or was deleted.
     pub(super) fn unpark(&self, run: RunId) {
-        let gone = locked(&self.runs).parked.remove(&run);
+        let gone = {
+            let mut runs = locked(&self.runs);
+            runs.restores.spoil(run);
+            runs.parked.remove(&run)
+        };
         report(quietly_drop(gone));
     }
 
-    /// The log of a paused run, when it is in memory.
-    pub(super) fn find_parked(&self, id: RunId) -> Option<Arc<RunLog>> {
-        locked(&self.runs).parked.get(&id)?.log.upgrade()
+    /// The runs of a session that was deleted are paused no longer.
+    pub(super) fn unpark_session(&self, session: &str) {
+        let gone: Vec<_> = {
+            let mut runs = locked(&self.runs);
+            runs.restores.spoil_all();
+            let of_it = |_: &RunId, parked: &mut Parked| parked.session.as_deref() == Some(session);
+            runs.parked.extract_if(of_it).collect()
+        };
+        report(quietly_drop(gone));
+    }
+
+    /// Paused runs do not expire any more: they are left to whoever opens the store next.
+    pub(super) fn stop_expiries(&self) {
+        let timers: Vec<_> = {
+            let mut runs = locked(&self.runs);
+            let parked = runs.parked.values_mut();
+            parked.filter_map(|parked| parked.expiry.take()).collect()
+        };
+        drop(timers);
     }
 
     /// The logs of a session's paused runs, as far as they are in memory.
     pub(super) fn parked_of(&self, session: &str) -> Vec<Arc<RunLog>> {
         let runs = locked(&self.runs);
-        let logs = runs
-            .parked
-            .values()
-            .filter_map(|parked| parked.log.upgrade());
-        logs.filter(|log| log.session_id.as_deref() == Some(session))
-            .collect()
-    }
-
-    /// The log of a run that is paused in the store, brought back into memory. There is at most one for each run.
-    pub(super) async fn restore(
-        self: &Arc<Self>,
-        head: &RunHead,
-    ) -> Result<Arc<RunLog>, EventsError> {
-        let events = self.events_of(head).await?;
-        let mut runs = locked(&self.runs);
-        if let Some(known) = runs.known.get(&head.run_id) {
-            return Ok(known.log.clone());
-        }
-        let agent = match runs.parked.get(&head.run_id) {
-            Some(parked) => match parked.log.upgrade() {
-                Some(log) => return Ok(log),
-                None => parked.agent.clone(),
-            },
-            None => None,
-        };
-        let agent = agent.or_else(|| runs.agents.get(&head.agent).cloned());
-        let log = RunLog::restored(
-            head,
-            &events,
-            agent.as_ref(),
-            self.house.clone(),
-            self.clone(),
-        );
-        let parked = Parked {
-            log: Arc::downgrade(&log),
-            agent,
-            _expiry: self.expiry(&log),
-        };
-        let before = runs.parked.insert(head.run_id, parked);
-        drop(runs);
-        report(quietly_drop(before));
-        Ok(log)
+        let parked = runs.parked.values();
+        let of_it = parked.filter(|parked| parked.session.as_deref() == Some(session));
+        of_it.filter_map(Parked::log).collect()
     }
 
     /// All stored events of a run.
@@ -130,33 +151,81 @@ impl Registry {
         while (events.len() as u64) < head.last {
             let store = self.house.store.clone();
             let after = events.len() as u64;
-            let page = store.read(head.run_id, after, PAGE).await;
-            let page = page?;
-            if page.is_empty() {
+            let page = store.read(head.run_id, after, PAGE).await?;
+            if page.first().is_none_or(|first| first.seq != after + 1) {
                 return Err(EventsError::Expired { first: after + 1 });
             }
-            events.extend(page);
+            events.extend(page.into_iter().take_while(|event| event.seq <= head.last));
         }
         Ok(events)
     }
 
-    /// The log of a run that is at work here, or paused.
+    /// The log of a run that is at work here, or paused. There is at most one for each run: one that is paused in the
+    /// store only is brought back into memory.
     pub(super) async fn find_or_restore(self: &Arc<Self>, id: RunId) -> Result<Found, EventsError> {
-        if let Some(log) = self.find(id).or_else(|| self.find_parked(id)) {
-            return Ok(Found::Log(log));
-        }
-        let head = self.head(id).await?;
-        // It may have started, or gone on, while the store was asked.
-        if let Some(log) = self.find(id).or_else(|| self.find_parked(id)) {
-            return Ok(Found::Log(log));
-        }
-        match head {
-            Some(head) if head.status == RunStatus::Paused => {
-                Ok(Found::Log(self.restore(&head).await?))
+        loop {
+            let reading = Reading::begin(self, id);
+            if let Some(log) = self.find(id) {
+                return Ok(Found::Log(log));
             }
-            Some(head) => Ok(Found::Stored(head)),
-            None => Ok(Found::Nothing),
+            let head = self.head(id).await?;
+            // It may have started, or gone on, while the store was asked.
+            if let Some(log) = self.find(id) {
+                return Ok(Found::Log(log));
+            }
+            let head = match head {
+                Some(head) if head.status == RunStatus::Paused => head,
+                Some(head) => return Ok(Found::Stored(head)),
+                None => return Ok(Found::Nothing),
+            };
+            let events = match self.events_of(&head).await {
+                // It was deleted while it was read.
+                Err(EventsError::Expired { .. }) if self.is_spoilt(&reading) => continue,
+                events => events?,
+            };
+            let (house, keeper) = (self.house.clone(), self.clone());
+            let log = RunLog::restored(&head, &events, None, house, keeper);
+            if let Some(log) = self.keep(&reading, log) {
+                return Ok(Found::Log(log));
+            }
         }
+    }
+
+    fn is_spoilt(&self, reading: &Reading) -> bool {
+        locked(&self.runs).restores.is_spoilt(reading)
+    }
+
+    /// Keeps a log that was read, unless there is another, which is then the answer. `None`: it may be out of date.
+    fn keep(&self, reading: &Reading, log: Arc<RunLog>) -> Option<Arc<RunLog>> {
+        let mut runs = locked(&self.runs);
+        if runs.restores.is_spoilt(reading) {
+            return None;
+        }
+        if let Some(other) = runs.find(log.id) {
+            return Some(other);
+        }
+        let expiry = || self.expiry(log.id, log.expires_at());
+        if let Some(parked) = runs.parked.get_mut(&log.id) {
+            parked.log = Arc::downgrade(&log);
+            if let Some(agent) = &parked.agent {
+                log.limit(agent);
+            }
+        } else {
+            // What nobody reads any more, and another process may have ended.
+            runs.parked.retain(|_, parked| parked.is_needed());
+            let parked = Parked {
+                log: Arc::downgrade(&log),
+                _child: None,
+                session: log.session_id.clone(),
+                agent: None,
+                expiry: expiry(),
+            };
+            runs.parked.insert(log.id, parked);
+        }
+        if let Some(agent) = runs.agents.get(&log.agent) {
+            log.limit(agent);
+        }
+        Some(log)
     }
 }
 

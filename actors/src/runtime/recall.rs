@@ -50,26 +50,25 @@ pub(super) async fn said_before(
     runs: usize,
     marked: bool,
 ) -> Result<Vec<Message>, ReadError> {
-    let mut heads = Vec::new();
+    let mut told: Vec<Vec<Message>> = Vec::new();
     let mut query = RunQuery::session(memory.session).limit(PAGE);
     query.before = memory.before;
     loop {
         let page = store.clone().runs(query.clone()).await?;
-        let last = page.last().cloned();
-        let full = page.len() == PAGE;
-        let others = page.into_iter().filter(|head| head.run_id != memory.but);
-        heads.extend(others.filter(|head| is_quiet(head.status)));
-        match last {
-            Some(last) if full && heads.len() < runs => query = query.after(&last),
+        let others = page.iter().filter(|head| head.run_id != memory.but);
+        for head in others.filter(|head| is_quiet(head.status)) {
+            if told.len() == runs {
+                break;
+            }
+            let transcript = transcript(store, head).await?;
+            told.extend(transcript.map(|said| said.into_history(marked)));
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE && told.len() < runs => query = query.after(last),
             Some(_) | None => break,
         }
     }
-    heads.truncate(runs);
-    let mut messages = Vec::new();
-    for head in heads.iter().rev() {
-        messages.extend(transcript(store, head).await?.into_history(marked));
-    }
-    Ok(messages)
+    Ok(told.into_iter().rev().flatten().collect())
 }
 
 /// Whether nobody works for a run of this status.
@@ -80,22 +79,26 @@ fn is_quiet(status: RunStatus) -> bool {
     }
 }
 
-async fn transcript(store: &Arc<dyn DynStore>, head: &RunHead) -> Result<Transcript, ReadError> {
+/// What a run has said and heard. `None`: it was deleted while it was read, or withdrawn before its model was asked.
+async fn transcript(
+    store: &Arc<dyn DynStore>,
+    head: &RunHead,
+) -> Result<Option<Transcript>, ReadError> {
     let mut transcript = Transcript::new();
     let mut after = 0;
     while after < head.last {
         let page = match store.clone().read(head.run_id, after, PAGE).await {
-            // It was deleted while it was read.
-            Err(ReadError::Expired { .. }) => return Ok(Transcript::new()),
+            Err(ReadError::Expired { .. }) => return Ok(None),
             page => page?,
         };
         let Some(last) = page.last() else {
-            break;
+            return Ok(None);
         };
         after = last.seq;
-        for event in &page {
+        // A paused run may have gone on meanwhile.
+        for event in page.iter().take_while(|event| event.seq <= head.last) {
             transcript.event(&event.kind);
         }
     }
-    Ok(transcript)
+    Ok(Some(transcript).filter(|said| !said.is_withdrawn()))
 }

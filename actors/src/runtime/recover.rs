@@ -7,9 +7,10 @@ use futures::{StreamExt, stream};
 use super::{Runtime, RuntimeConfig, registry::Registry};
 use crate::{
     agent::{Agent, OnCrash},
+    cancel::{CancelReason, CancelRequest},
     error::{ContinueError, EventsError},
-    event::ToolCallProcess,
-    id::RunId,
+    event::{EventKind, ToolCallProcess},
+    id::{RunId, Timestamp},
     run::{Waiter, ending::Ending, log::RunLog},
     status::RunStatus,
     store::{RunHead, RunQuery, Store},
@@ -66,7 +67,7 @@ impl fmt::Debug for Recover {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovered {
-    /// Runs that had been asked to stop, and now ended `Cancelled`.
+    /// Runs that had been asked to stop, and children that had not begun or were paused: they ended `Cancelled`.
     pub cancelled: Vec<RunId>,
     /// Runs that ended `Error`, with the reason `interrupted`.
     pub interrupted: Vec<RunId>,
@@ -135,10 +136,22 @@ impl Runtime {
         unfinished.reverse();
         let mut recovered = Recovered::default();
         let registry = self.registry();
+        // Many are read at a time, and many endings stored; in between one after another, in their order.
         let mut settling = stream::iter(unfinished)
             .map(|head| async move {
-                let settled = settle(registry, &head, recover).await;
-                (head.run_id, settled)
+                let found = found(registry, &head).await;
+                (head, found)
+            })
+            .buffered(AT_ONCE)
+            .map(|(head, found)| {
+                let begun = found.map(|found| begin(registry, &head, found, recover));
+                async move {
+                    let settled = match begun {
+                        Ok(begun) => begun.settled().await,
+                        Err(error) => Err(error),
+                    };
+                    (head.run_id, settled)
+                }
             })
             .buffered(AT_ONCE);
         while let Some((run, settled)) = settling.next().await {
@@ -163,39 +176,119 @@ impl Runtime {
     }
 }
 
-type Done = (Settled, Vec<Arc<ToolCallProcess>>);
+/// What is found of an unfinished run.
+enum Found {
+    /// It waits for a person, and not for longer than this.
+    Paused(Option<Timestamp>),
+    Log(Arc<RunLog>),
+}
 
-/// Settles one run.
-async fn settle(
-    registry: &Arc<Registry>,
-    head: &RunHead,
-    recover: &Recover,
-) -> Result<Done, EventsError> {
-    if head.status == RunStatus::Paused {
-        // In memory it is only while somebody reads it, or while its time runs.
-        registry.restore(head).await?;
-        return Ok((Settled::Paused, Vec::new()));
+/// Reads what is needed of a run.
+async fn found(registry: &Arc<Registry>, head: &RunHead) -> Result<Found, EventsError> {
+    if head.status == RunStatus::Paused
+        && let Some(expires_at) = expiry(registry, head).await?
+    {
+        return Ok(Found::Paused(expires_at));
     }
-    let agent = recover
-        .agents
-        .iter()
-        .rfind(|agent| *agent.name() == *head.agent);
     let events = registry.events_of(head).await?;
     let (house, keeper) = (registry.house.clone(), registry.clone());
-    let log = RunLog::restored(head, &events, agent, house, keeper);
-    drop(events);
+    let log = RunLog::restored(head, &events, None, house, keeper);
+    Ok(Found::Log(log))
+}
+
+/// When a paused run expires. `None`: it is a child, and does not wait on.
+async fn expiry(
+    registry: &Arc<Registry>,
+    head: &RunHead,
+) -> Result<Option<Option<Timestamp>>, EventsError> {
+    let read = |after| {
+        let store = registry.house.store.clone();
+        async move {
+            let page = store.read(head.run_id, after, 1).await?;
+            let event = page.into_iter().next();
+            event.ok_or(EventsError::Expired { first: after + 1 })
+        }
+    };
+    if let EventKind::Started(started) = read(0).await?.kind
+        && started.parent.is_some()
+    {
+        return Ok(None);
+    }
+    let EventKind::Paused(paused) = read(head.last.saturating_sub(1)).await?.kind else {
+        return Ok(Some(None));
+    };
+    Ok(Some(paused.expires_at))
+}
+
+/// A run whose settling has begun, and what there is to wait for.
+struct Begun {
+    settled: Settled,
+    processes: Vec<Arc<ToolCallProcess>>,
+    waits: Option<Waits>,
+}
+
+enum Waits {
+    /// Until its ending is stored.
+    Ended(Arc<RunLog>),
+    /// Until everything up to this position is: it is ours then.
+    Stored(Arc<RunLog>, u64),
+}
+
+impl Begun {
+    async fn settled(self) -> Result<(Settled, Vec<Arc<ToolCallProcess>>), EventsError> {
+        match self.waits {
+            None => {}
+            Some(Waits::Ended(log)) => {
+                let mut waiter = Waiter::new(&log);
+                poll_fn(|cx| waiter.log.poll_ended(&mut waiter.key, cx)).await?;
+            }
+            Some(Waits::Stored(log, seq)) => {
+                let mut waiter = Waiter::new(&log);
+                let stored = poll_fn(|cx| waiter.log.poll_mark(seq, &mut waiter.key, cx)).await;
+                stored.map_err(|error| EventsError::Read {
+                    message: error.to_string().into(),
+                })?;
+            }
+        }
+        Ok((self.settled, self.processes))
+    }
+}
+
+/// Settles one run, but for what has to be waited for.
+fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found, recover: &Recover) -> Begun {
+    let log = match found {
+        Found::Paused(expires_at) => {
+            registry.park_stored(head, expires_at);
+            return Begun {
+                settled: Settled::Paused,
+                processes: Vec::new(),
+                waits: None,
+            };
+        }
+        Found::Log(log) => log,
+    };
+    let agents = &recover.agents;
+    let agent = agents.iter().rfind(|agent| *agent.name() == *head.agent);
+    if let Some(agent) = agent {
+        log.limit(agent);
+    }
     let processes = log.open_processes();
     if let Some(end) = &recover.end_process {
         processes.iter().for_each(|process| end(process));
     }
-    let settled = match (head.status, agent) {
-        (RunStatus::Pending, Some(agent)) => comes_back(registry, &log, agent, false),
-        (RunStatus::Running, Some(agent)) if agent.on_crash() == OnCrash::Resume => {
-            comes_back(registry, &log, agent, true)
+    let (settled, waits) = match (head.status, log.parent(), agent) {
+        // Whoever waited for a child is gone, so that it does not go on by itself.
+        (RunStatus::Pending | RunStatus::Paused, Some(parent), _) => {
+            log.cancel(&CancelRequest::new(CancelReason::Parent(parent)));
+            (Settled::Cancelled, Waits::Ended(log).into())
         }
-        (RunStatus::Cancelling, _) => {
+        (RunStatus::Pending, None, Some(agent)) => comes_back(registry, log, agent, false),
+        (RunStatus::Running, None, Some(agent)) if agent.on_crash() == OnCrash::Resume => {
+            comes_back(registry, log, agent, true)
+        }
+        (RunStatus::Cancelling, _, _) => {
             log.end(Ending::Crashed);
-            Settled::Cancelled
+            (Settled::Cancelled, Waits::Ended(log).into())
         }
         (
             RunStatus::Pending
@@ -205,50 +298,46 @@ async fn settle(
             | RunStatus::Cancelled
             | RunStatus::Error,
             _,
-        ) => {
-            log.end(Ending::Crashed);
-            Settled::Interrupted
-        }
+            _,
+        ) => interrupted(log),
     };
-    match settled {
-        Settled::Cancelled | Settled::Interrupted => {
-            let mut waiter = Waiter::new(&log);
-            poll_fn(|cx| waiter.log.poll_ended(&mut waiter.key, cx)).await?;
-        }
-        Settled::Requeued | Settled::Resumed | Settled::Paused => {}
+    Begun {
+        settled,
+        processes,
+        waits,
     }
-    Ok((settled, processes))
+}
+
+fn interrupted(log: Arc<RunLog>) -> (Settled, Option<Waits>) {
+    log.end(Ending::Crashed);
+    (Settled::Interrupted, Some(Waits::Ended(log)))
 }
 
 /// Has a run go on. One for which there is no place ends as if nobody knew its agent.
 fn comes_back(
     registry: &Arc<Registry>,
-    log: &Arc<RunLog>,
+    log: Arc<RunLog>,
     agent: &Agent,
     resumes: bool,
-) -> Settled {
-    let readmitted = registry.readmit(log, || {
-        if resumes {
-            log.resume(agent);
-        }
-        Ok::<_, ContinueError>(((), registry.comeback(log, agent)))
+) -> (Settled, Option<Waits>) {
+    let readmitted = registry.readmit(&log, || {
+        let seq = resumes.then(|| log.resume(agent));
+        Ok::<_, ContinueError>((seq, registry.comeback(&log, agent)))
     });
     match readmitted {
-        Ok(((), launch)) => {
+        Ok((seq, launch)) => {
             log.flush();
             if let Some(launch) = launch {
                 registry.launch(launch);
             }
-            if resumes {
-                Settled::Resumed
-            } else {
-                Settled::Requeued
+            match seq {
+                Some(seq) => (Settled::Resumed, Some(Waits::Stored(log, seq))),
+                None => (Settled::Requeued, None),
             }
         }
         Err(error) => {
             tracing::warn!(run_id = %log.id, %error, "there is no place for a run to go on");
-            log.end(Ending::Crashed);
-            Settled::Interrupted
+            interrupted(log)
         }
     }
 }

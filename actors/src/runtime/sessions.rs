@@ -1,11 +1,12 @@
 //! Sessions and runs as they are kept: listed, read, named and deleted.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc};
 
 use tokio::time::Instant;
 
 use super::{
     Runtime, Which,
+    parked::Found,
     recall::{Memory, said_before},
     registry::Registry,
 };
@@ -15,7 +16,7 @@ use crate::{
     id::RunId,
     lock::locked,
     message::Message,
-    status::RunStatus,
+    run::{Waiter, log::RunLog},
     store::{ReadError, RunHead, RunQuery, SessionHead, SessionQuery, WriteError},
 };
 
@@ -90,6 +91,9 @@ impl Runtime {
         if !(1..=256).contains(&named) {
             return Err(SessionError::InvalidName { bytes: named });
         }
+        if locked(&self.registry().runs).deleted.contains(&id) {
+            return Err(SessionError::BeingDeleted);
+        }
         let house = &self.registry().house;
         let at = house.clock.at(Instant::now());
         let store = house.store.clone();
@@ -114,33 +118,51 @@ impl Runtime {
         let which = Which::Session(id.clone());
         self.cancel_known(&which, &request).await;
         registry.none_left(&which).await;
+        // The paused ones that somebody reads have an ending to show; the others go as they are.
         for log in registry.parked_of(&id) {
-            log.cancel(&request);
+            log.cancel_paused(&request);
+            over(&log).await;
         }
         let store = registry.house.store.clone();
-        Ok(store.delete_session(id).await?)
+        let deleted = store.delete_session(id.clone()).await?;
+        registry.unpark_session(&id);
+        Ok(deleted)
     }
 
-    /// Deletes a run that has ended, or is paused, with all its events. `false`: there was no such run.
+    /// Deletes a run that has ended, or is paused, with all its events; a paused one is cancelled first. `false`: there
+    /// was no such run.
     ///
     /// # Errors
     ///
     /// [`SessionError::NotEnded`] for any other: cancel it first.
     pub async fn delete_run(&self, id: RunId) -> Result<bool, SessionError> {
         let registry = self.registry();
-        if let Some(log) = registry.find_parked(id) {
-            log.cancel(&CancelRequest::new(CancelReason::SessionDeleted));
-        }
-        if let Some(log) = registry.find(id)
-            && log.status() != RunStatus::Paused
-        {
-            return Err(SessionError::NotEnded {
-                status: log.status(),
-            });
+        match registry.find_or_restore(id).await? {
+            Found::Log(log) => {
+                log.cancel_paused(&CancelRequest::default());
+                let status = log.status();
+                if !status.is_ended() {
+                    return Err(SessionError::NotEnded { status });
+                }
+                over(&log).await;
+            }
+            Found::Stored(head) if !head.status.is_ended() => {
+                return Err(SessionError::NotEnded {
+                    status: head.status,
+                });
+            }
+            Found::Stored(_) | Found::Nothing => {}
         }
         let store = registry.house.store.clone();
         Ok(store.delete_run(id).await?)
     }
+}
+
+/// Waits until nothing of a run is under way.
+async fn over(log: &Arc<RunLog>) {
+    let mut waiter = Waiter::new(log);
+    // A store that was lost takes nothing more of it either.
+    let _ = poll_fn(|cx| waiter.log.poll_ended(&mut waiter.key, cx)).await;
 }
 
 /// A session that takes no runs while it is being deleted.
@@ -192,6 +214,15 @@ impl From<WriteError> for SessionError {
                 message,
                 unknown: false,
             },
+        }
+    }
+}
+
+impl From<EventsError> for SessionError {
+    fn from(error: EventsError) -> SessionError {
+        SessionError::Store {
+            message: error.to_string().into(),
+            unknown: false,
         }
     }
 }

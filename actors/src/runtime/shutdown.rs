@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use tokio::time::{Instant, timeout};
 
-use super::{Runtime, Which, launch::SupervisorMsg};
+use super::{Runtime, launch::SupervisorMsg};
 use crate::{
     cancel::{CancelReason, CancelRequest},
     outcome::ErrorReason,
-    run::ending::Ending,
+    run::{Run, ending::Ending, log::RunLog},
+    status::RunStatus,
 };
 
 /// How long a shutdown waits.
@@ -40,9 +42,16 @@ pub struct ShutdownReport {
     pub abandoned: usize,
 }
 
+/// Whether somebody works for a run, or will. A pause that is not stored yet is one all the same.
+fn is_at_work(log: &RunLog) -> bool {
+    let status = log.status();
+    !status.is_ended() && status != RunStatus::Paused
+}
+
 impl Runtime {
     /// Ends the runtime: accepts no more runs, lets those there are go on for a while, cancels the rest with the reason
-    /// [`Shutdown`](CancelReason::Shutdown), and stops the supervisor last.
+    /// [`Shutdown`](CancelReason::Shutdown), and stops the supervisor last. Paused runs stay as they are, in the store, and
+    /// do not expire any more: they are for whoever opens it next.
     ///
     /// A second shutdown, also at the same time, has nothing left to do but to wait.
     ///
@@ -52,15 +61,18 @@ impl Runtime {
     pub async fn shutdown(&self, limits: Shutdown) -> ShutdownReport {
         let registry = self.registry();
         registry.close();
+        registry.stop_expiries();
         let before = registry.all().len();
 
         self.idle(limits.finish_within).await;
         let begun = Instant::now();
-        let cancelling =
-            self.cancel_known(&Which::All, &CancelRequest::new(CancelReason::Shutdown));
-        let cancelled = timeout(limits.cancel_within, cancelling)
-            .await
-            .map_or_else(|_| registry.all().len(), |answers| answers.len());
+        let request = CancelRequest::new(CancelReason::Shutdown);
+        let cancelling = registry.all().into_iter().filter(|log| is_at_work(log));
+        let cancelling: Vec<_> = cancelling
+            .map(|log| Run::new(log).cancel_with(request.clone()))
+            .collect();
+        let cancelled = cancelling.len();
+        let _ = timeout(limits.cancel_within, join_all(cancelling)).await;
 
         self.idle(limits.cancel_within.saturating_sub(begun.elapsed()))
             .await;
@@ -71,6 +83,8 @@ impl Runtime {
                 abandoned += 1;
             }
         }
+        // Runs that were paused meanwhile.
+        registry.stop_expiries();
         self.stop_supervisor(limits.cancel_within).await;
         ShutdownReport {
             finished: before.saturating_sub(cancelled),

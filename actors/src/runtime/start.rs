@@ -5,10 +5,11 @@ use std::{future::poll_fn, sync::Arc};
 use ractor::{ActorCell, ActorStatus};
 
 use super::{
+    admission::{Accepted, Asks},
     lanes::WhenBusy,
     launch::Launch,
     recall::{Memory, recall},
-    registry::{Accepted, Asks, Registry},
+    registry::Registry,
 };
 use crate::{
     agent::Agent,
@@ -29,7 +30,8 @@ use crate::{
 ///
 /// let simple = NewRun::from("Sing of the sea.");
 /// let chosen = NewRun::new("Sing of the sea.").id(RunId::new()).session("s-1");
-/// # let _ = (simple, chosen);
+/// let first = NewRun::new("Sing of the sea.").in_new_session();
+/// # let _ = (simple, chosen, first);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewRun {
@@ -64,6 +66,11 @@ impl NewRun {
     pub fn session(mut self, id: impl Into<Arc<str>>) -> NewRun {
         self.session_id = Some(id.into());
         self
+    }
+
+    /// Has the run begin a session of its own, under a fresh id: see [`Run::session_id`].
+    pub fn in_new_session(self) -> NewRun {
+        self.session(RunId::new().to_string())
     }
 
     /// Decides what happens when a run of the same session has not ended. Default: [`WhenBusy::Queue`].
@@ -145,13 +152,19 @@ pub(super) async fn start(
         launch,
         superseded,
         intent,
-    } = registry.accept(id, asks, || {
-        let (house, keeper) = (registry.house.clone(), registry.clone());
-        let recall = recall(&registry.house.store, agent, memory);
-        let log = RunLog::start(id, started, agent, house, keeper);
-        let guard = Guard::new(log.clone(), agent.clone(), 0, recall);
-        (log, Launch::new(guard, supervisor))
-    })?;
+    } = registry.accept(
+        id,
+        asks,
+        || {
+            let (house, keeper) = (registry.house.clone(), registry.clone());
+            RunLog::start(id, started, agent, house, keeper)
+        },
+        |log| {
+            let recall = recall(&registry.house.store, agent, memory);
+            let guard = Guard::new(log.clone(), agent.clone(), 0, recall);
+            Launch::new(guard, supervisor)
+        },
+    )?;
     log.flush();
     if let Some(launch) = launch {
         registry.launch(launch);

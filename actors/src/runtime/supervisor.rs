@@ -1,6 +1,12 @@
 //! The supervisor: it spawns the runs' actors and links them, and is the second net under their endings.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use ractor::{
     Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SpawnErr,
@@ -19,6 +25,7 @@ use crate::{
         ending::Ending,
         log::RunLog,
     },
+    status::RunStatus,
 };
 
 /// Spawns the supervisor of `registry`, under `parent` where there is one.
@@ -41,6 +48,13 @@ struct Supervisor {
     registry: Arc<Registry>,
 }
 
+/// A run whose actor is our child.
+pub(super) struct Child {
+    log: Arc<RunLog>,
+    /// The actor has paused the run, which may have another actor by the time we are told of this one's end.
+    left: Arc<AtomicBool>,
+}
+
 impl Drop for Supervisor {
     /// However it ended: nobody can launch a run any more, so none is accepted, and those that wait end.
     fn drop(&mut self) {
@@ -52,7 +66,7 @@ impl Drop for Supervisor {
 impl Actor for Supervisor {
     type Msg = SupervisorMsg;
     /// The runs whose actors are our children.
-    type State = HashMap<ActorId, Arc<RunLog>>;
+    type State = HashMap<ActorId, Child>;
     type Arguments = ();
 
     async fn pre_start(
@@ -96,9 +110,11 @@ impl Actor for Supervisor {
             // Starts and groups; and what other features of ractor, which anybody may turn on, add to these.
             _ => return Ok(()),
         };
-        if let Some(log) = children.remove(&child.get_id()) {
+        if let Some(child) = children.remove(&child.get_id())
+            && !child.left.load(Ordering::Acquire)
+        {
             // Refused in all but the strangest cases: the actor, or its guard, has ended the run.
-            log.end(Ending::Failed(ErrorReason::Killed, message));
+            child.log.end(Ending::Failed(ErrorReason::Killed, message));
         }
         Ok(())
     }
@@ -113,7 +129,10 @@ impl Actor for Supervisor {
         self.registry.close();
         let request = CancelRequest::new(CancelReason::Shutdown);
         for log in self.registry.all() {
-            log.cancel(&request);
+            // Nobody works for a run that is paused: it waits on.
+            if log.status() != RunStatus::Paused {
+                log.cancel(&request);
+            }
         }
         Ok(())
     }
@@ -123,10 +142,10 @@ impl Actor for Supervisor {
 async fn launch_run(
     me: &ActorRef<SupervisorMsg>,
     launch: Launch,
-    children: &mut HashMap<ActorId, Arc<RunLog>>,
+    children: &mut HashMap<ActorId, Child>,
 ) {
     let Launch { guard, supervisor } = launch;
-    let log = guard.log().clone();
+    let (log, left) = (guard.log().clone(), guard.left());
     let (parent, waiting) = match supervisor {
         Some(foreign) => (foreign, Waiting::ByMailbox),
         None => (me.get_cell(), Waiting::Inline),
@@ -134,7 +153,7 @@ async fn launch_run(
     let actor = RunActor::new(guard, waiting);
     match Actor::spawn_linked(None, actor, (), parent).await {
         Ok((actor, _)) if waiting == Waiting::Inline => {
-            children.insert(actor.get_id(), log);
+            children.insert(actor.get_id(), Child { log, left });
         }
         Ok(_) => {}
         Err(error) => report(&log, &error),

@@ -1,6 +1,6 @@
 //! Something that is to happen later, unless it is dropped before.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
 use tokio::{runtime::Handle, task::JoinHandle};
 
@@ -12,12 +12,12 @@ impl Timer {
     pub(super) fn new(
         tokio: &Handle,
         after: Duration,
-        act: impl FnOnce() + Send + 'static,
+        act: impl Future<Output = ()> + Send + 'static,
     ) -> Timer {
         Timer(tokio.spawn(async move {
             // Longer than the clock can tell is never.
             tokio::time::sleep(after).await;
-            act();
+            act.await;
         }))
     }
 }

@@ -5,6 +5,8 @@
     reason = "not every test uses all of it"
 )]
 
+pub(crate) mod shared;
+pub(crate) mod tools;
 pub(crate) mod watcher;
 
 use std::{
@@ -133,6 +135,21 @@ pub(crate) async fn ended(run: &Run) -> Outcome {
 /// No run of `runtime` is left: it was not dropped with live runs, and none leaked.
 pub(crate) fn nothing_left(runtime: &Runtime) {
     assert_eq!(runtime.list(), [], "runs are left");
+}
+
+/// Nothing at all is kept in memory for any run, not even for a paused one.
+pub(crate) fn nothing_kept(runtime: &Runtime) {
+    let kept = format!("{runtime:?}");
+    let nothing =
+        "runs: 0, live: 0, queued: 0, waiting: 0, sessions: 0, paused: 0, reading: 0, deleting: 0";
+    assert!(kept.contains(nothing), "{kept}");
+}
+
+/// Lets everything that can go on do so. For a clock that stands still.
+pub(crate) async fn settle() {
+    for _ in 0..64 {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// The partial of a run that was cancelled.

@@ -1,0 +1,197 @@
+//! The places that runs have in a runtime, and how they are given back.
+
+use std::{mem, sync::Arc};
+
+use super::{
+    lanes::Waiting,
+    launch::Launch,
+    registry::{Known, Place, Registry, Runs, report},
+};
+use crate::{
+    agent::Agent,
+    event::StatusChange,
+    id::RunId,
+    lock::locked,
+    run::{
+        actor::quietly_drop,
+        log::{Keeper, RunLog},
+    },
+};
+
+impl Registry {
+    /// Takes a run's place back, and gives it to the next.
+    fn leaves(&self, run: RunId, to: Place) {
+        let mut runs = locked(&self.runs);
+        // What waited is dropped outside the lock: it is a guard, and guards come back here.
+        let gone = runs.leave(run, to);
+        let next = runs.next(self.config.max_live_runs);
+        drop(runs);
+        drop(gone);
+        if let Some(launch) = next {
+            self.launch(launch);
+        }
+    }
+
+    /// Takes a run out if `then` has it so, and gives its session to the next.
+    fn forget(&self, run: RunId, then: impl FnOnce(&mut Runs, &mut Known) -> bool) {
+        let mut runs = locked(&self.runs);
+        let Some(mut known) = runs.known.remove(&run) else {
+            return;
+        };
+        if !then(&mut runs, &mut known) {
+            runs.known.insert(run, known);
+            return;
+        }
+        let next = known.holds.as_ref().and_then(|session| {
+            let Waiting { launch, timer } = runs.lanes.release(session, run)?;
+            let next = launch.log().id;
+            if let Some(known) = runs.known.get_mut(&next) {
+                known.holds = Some(session.clone());
+            }
+            let launch = runs.place(launch, self.config.max_live_runs);
+            Some((launch, timer))
+        });
+        drop(runs);
+        report(quietly_drop(known));
+        self.gone.notify_waiters();
+        if let Some((launch, timer)) = next {
+            drop(timer);
+            launch.map(|launch| self.launch(launch));
+        }
+    }
+}
+
+impl Keeper for Registry {
+    fn ended(&self, run: RunId) {
+        self.leaves(run, Place::Over);
+    }
+
+    fn pauses(&self, run: RunId, agent: Agent, decide: &mut dyn FnMut() -> bool) {
+        let mut runs = locked(&self.runs);
+        let decided = decide();
+        let mut agent = Some(agent);
+        let (mut gone, mut next) = (None, None);
+        if decided {
+            if let Some(known) = runs.known.get_mut(&run) {
+                mem::swap(&mut known.agent, &mut agent);
+            }
+            gone = runs.leave(run, Place::Paused);
+            next = runs.next(self.config.max_live_runs);
+        }
+        drop(runs);
+        drop(gone);
+        report(quietly_drop(agent));
+        if let Some(launch) = next {
+            self.launch(launch);
+        }
+    }
+
+    fn parked(&self, run: RunId) {
+        self.forget(run, |runs, known| {
+            // It may have gone on meanwhile, or have ended.
+            let still = known.place == Place::Paused && !known.log.is_at_work();
+            if still {
+                self.park(runs, known);
+            }
+            still
+        });
+        self.stop_if_left();
+    }
+
+    fn settled(&self, run: RunId) {
+        // The ending may have been stored before whoever decided it came to say so.
+        self.ended(run);
+        self.forget(run, |_, _| true);
+        self.unpark(run);
+        self.stop_if_left();
+    }
+
+    fn changed(&self, change: StatusChange) {
+        // Nobody may be listening.
+        let _ = self.changes.send(change);
+    }
+}
+
+impl Runs {
+    /// Takes back the slot, or the place in a queue, of a run that leaves it.
+    fn leave(&mut self, run: RunId, to: Place) -> Option<Left> {
+        let known = self.known.get_mut(&run)?;
+        match mem::replace(&mut known.place, to) {
+            Place::Live => {
+                self.live -= 1;
+                None
+            }
+            Place::Queued(ticket) => self.queue.remove(&ticket).map(Left::Queued),
+            Place::Waiting => {
+                let session = known.log.session_id.clone()?;
+                self.lanes.leave(&session, run).map(Left::Waiting)
+            }
+            Place::Paused | Place::Over => None,
+        }
+    }
+
+    /// Gives a run its session.
+    pub(super) fn hold(&mut self, run: RunId, session: Option<Arc<str>>) {
+        if let (Some(session), Some(known)) = (session, self.known.get_mut(&run)) {
+            self.lanes.hold(&session, run);
+            known.holds = Some(session);
+        }
+    }
+
+    /// Gives a run a slot, or a place in the queue for one. Answers what to launch now. A child is not to wait: the run
+    /// that waits for it has a slot.
+    pub(super) fn place(&mut self, launch: Launch, max_live: usize) -> Option<Launch> {
+        let id = launch.log().id;
+        let slot = self.live < max_live || self.known.get(&id).is_some_and(|known| known.child);
+        let (place, launch) = if slot {
+            self.live += 1;
+            (Place::Live, Some(launch))
+        } else {
+            self.tickets += 1;
+            self.queue.insert(self.tickets, launch);
+            (Place::Queued(self.tickets), None)
+        };
+        if let Some(known) = self.known.get_mut(&id) {
+            known.place = place;
+        }
+        launch
+    }
+
+    /// The next run to launch, when there is a slot for it.
+    fn next(&mut self, max_live: usize) -> Option<Launch> {
+        if self.live >= max_live {
+            return None;
+        }
+        let (_, launch) = self.queue.pop_first()?;
+        if let Some(known) = self.known.get_mut(&launch.log().id) {
+            known.place = Place::Live;
+            self.live += 1;
+        }
+        Some(launch)
+    }
+
+    /// The runs that hold a session and are not paused.
+    pub(super) fn at_work_in(&self, session: &str) -> Vec<Arc<RunLog>> {
+        let holders = self.lanes.holders(session).unwrap_or_default();
+        let holders = holders.iter().filter_map(|holder| self.known.get(holder));
+        holders
+            .filter(|known| known.place != Place::Paused)
+            .map(|known| known.log.clone())
+            .collect()
+    }
+
+    /// Whether a session is held or waited for. A run whose ending everybody can see holds it no longer, though that may
+    /// have to be noted yet.
+    pub(super) fn is_busy(&self, session: &str) -> bool {
+        let holders = self.lanes.holders(session).unwrap_or_default();
+        let mut holders = holders.iter().filter_map(|holder| self.known.get(holder));
+        self.lanes.waiting(session) > 0 || holders.any(|known| known.log.is_at_work())
+    }
+}
+
+/// What waited for something, and does so no longer. Kept to be dropped outside the lock.
+#[allow(dead_code, reason = "it is there to be dropped")]
+enum Left {
+    Queued(Launch),
+    Waiting(Waiting),
+}

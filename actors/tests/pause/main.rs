@@ -1,0 +1,58 @@
+//! Pause and continue: a run that waits for a person works at nothing, leaves memory, and comes back exactly once.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod decisions;
+mod expiry;
+mod memory;
+mod places;
+mod races;
+mod watching;
+
+use quell_actors::{
+    Agent, AgentBuilder, Decisions, EventKind, NewRun, Run, RunStatus, Runtime, sim::Storyteller,
+};
+
+use crate::support::{
+    shared::SharedStore,
+    tools::{Ledger, open},
+    until,
+};
+
+/// A model that calls `pay`, and then tells that it is done.
+fn payer() -> Storyteller {
+    Storyteller::new("all done")
+        .saying_first("let me see")
+        .calling("pay", serde_json::json!({ "euros": 5 }))
+}
+
+/// An agent whose tool `pay` has to be approved.
+fn clerk(ledger: &Ledger) -> Agent {
+    with_pay(payer(), ledger).build().unwrap()
+}
+
+fn with_pay(model: Storyteller, ledger: &Ledger) -> AgentBuilder {
+    Agent::builder("clerk", model).tool(ledger.tool("pay", &open()).confirm())
+}
+
+/// The only call of [`payer`].
+const CALL: &str = "call-1-0";
+
+fn approve() -> Decisions {
+    Decisions::new().approve(CALL)
+}
+
+/// Starts a run and waits until it is paused, and that is stored.
+async fn paused(runtime: &Runtime, agent: &Agent, run: impl Into<NewRun>) -> Run {
+    let run = runtime.start(agent, run).await.unwrap();
+    until(&run, |kind| matches!(kind, EventKind::Paused(_))).await;
+    support::settle().await;
+    assert_eq!(run.status(), RunStatus::Paused);
+    run
+}
+
+fn on(store: &SharedStore) -> Runtime {
+    Runtime::with_store(Default::default(), store.clone())
+}

@@ -1,0 +1,183 @@
+//! A store that outlives its process: several runtimes have one memory, each by a view of its own that can be frozen.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use quell_actors::{
+    MemoryStore, RunEvent, RunHead, RunId, RunQuery, SessionHead, SessionQuery, Store, Timestamp,
+    sim::Gate,
+    store::{AppendError, BatchId, Events, Expected, ReadError, WriteError},
+};
+use tokio::sync::Notify;
+
+/// What several processes see of one store. Clones are the same view.
+#[derive(Clone)]
+pub(crate) struct SharedStore(Arc<View>);
+
+struct View {
+    memory: Arc<MemoryStore>,
+    /// Appends that are still taken; all others wait.
+    left: AtomicU64,
+    /// Told when an append has to wait.
+    frozen: Notify,
+    is_frozen: AtomicBool,
+    thawed: Gate,
+    appends: AtomicU64,
+    reads: AtomicU64,
+    /// Reads of events fail.
+    unreadable: AtomicBool,
+    /// Appends that come to nothing.
+    doubtful: AtomicBool,
+}
+
+impl SharedStore {
+    pub(crate) fn new() -> SharedStore {
+        SharedStore::over(Arc::new(MemoryStore::default()))
+    }
+
+    fn over(memory: Arc<MemoryStore>) -> SharedStore {
+        SharedStore(Arc::new(View {
+            memory,
+            left: AtomicU64::new(u64::MAX),
+            frozen: Notify::new(),
+            is_frozen: AtomicBool::new(false),
+            thawed: Gate::new(),
+            appends: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+            unreadable: AtomicBool::new(false),
+            doubtful: AtomicBool::new(false),
+        }))
+    }
+
+    /// The same store as another process sees it.
+    pub(crate) fn another(&self) -> SharedStore {
+        SharedStore::over(self.0.memory.clone())
+    }
+
+    /// Takes `appends` more appends, and then none: the process is as good as dead.
+    pub(crate) fn freeze_after(&self, appends: u64) {
+        self.0.left.store(appends, Ordering::SeqCst);
+    }
+
+    /// Ready when an append had to wait.
+    pub(crate) async fn frozen(&self) {
+        loop {
+            let told = self.0.frozen.notified();
+            if self.is_frozen() {
+                return;
+            }
+            told.await;
+        }
+    }
+
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.0.is_frozen.load(Ordering::SeqCst)
+    }
+
+    /// What was frozen goes on.
+    pub(crate) fn thaw(&self) {
+        self.0.left.store(u64::MAX, Ordering::SeqCst);
+        self.0.thawed.open();
+    }
+
+    /// From now on appends are, or are not, of unknown outcome.
+    pub(crate) fn doubt(&self, doubtful: bool) {
+        self.0.doubtful.store(doubtful, Ordering::SeqCst);
+    }
+
+    /// From now on events can, or cannot, be read.
+    pub(crate) fn unreadable(&self, unreadable: bool) {
+        self.0.unreadable.store(unreadable, Ordering::SeqCst);
+    }
+
+    pub(crate) fn appends(&self) -> u64 {
+        self.0.appends.load(Ordering::SeqCst)
+    }
+
+    /// How many times events were read.
+    pub(crate) fn reads(&self) -> u64 {
+        self.0.reads.load(Ordering::SeqCst)
+    }
+
+    pub(crate) async fn stored_head(&self, run: RunId) -> Option<RunHead> {
+        self.0.memory.head(run).await.unwrap()
+    }
+
+    /// All that is stored of a run.
+    pub(crate) async fn stored(&self, run: RunId) -> Vec<RunEvent> {
+        let events = self.0.memory.read(run, 0, usize::MAX).await;
+        events.unwrap_or_default()
+    }
+}
+
+impl Store for SharedStore {
+    async fn append(
+        &self,
+        run: RunId,
+        expected: Expected,
+        batch: BatchId,
+        events: Events,
+    ) -> Result<u64, AppendError> {
+        let left = &self.0.left;
+        let take = |left: u64| match left {
+            u64::MAX => Some(u64::MAX),
+            left => left.checked_sub(1),
+        };
+        if left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+            .is_err()
+        {
+            self.0.is_frozen.store(true, Ordering::SeqCst);
+            self.0.frozen.notify_waiters();
+            self.0.thawed.wait().await;
+        }
+        if self.0.doubtful.load(Ordering::SeqCst) {
+            return Err(AppendError::Unknown("told to".into()));
+        }
+        self.0.appends.fetch_add(1, Ordering::SeqCst);
+        self.0.memory.append(run, expected, batch, events).await
+    }
+
+    async fn head(&self, run: RunId) -> Result<Option<RunHead>, ReadError> {
+        self.0.memory.head(run).await
+    }
+
+    async fn read(&self, run: RunId, after: u64, limit: usize) -> Result<Vec<RunEvent>, ReadError> {
+        self.0.reads.fetch_add(1, Ordering::SeqCst);
+        if self.0.unreadable.load(Ordering::SeqCst) {
+            return Err(ReadError::Failed("told to".into()));
+        }
+        self.0.memory.read(run, after, limit).await
+    }
+
+    async fn runs(&self, query: RunQuery) -> Result<Vec<RunHead>, ReadError> {
+        self.0.memory.runs(query).await
+    }
+
+    async fn session(&self, id: Arc<str>) -> Result<Option<SessionHead>, ReadError> {
+        self.0.memory.session(id).await
+    }
+
+    async fn sessions(&self, query: SessionQuery) -> Result<Vec<SessionHead>, ReadError> {
+        self.0.memory.sessions(query).await
+    }
+
+    async fn name_session(
+        &self,
+        id: Arc<str>,
+        name: Option<Arc<str>>,
+        at: Timestamp,
+    ) -> Result<(), WriteError> {
+        self.0.memory.name_session(id, name, at).await
+    }
+
+    async fn delete_run(&self, run: RunId) -> Result<bool, WriteError> {
+        self.0.memory.delete_run(run).await
+    }
+
+    async fn delete_session(&self, id: Arc<str>) -> Result<bool, WriteError> {
+        self.0.memory.delete_session(id).await
+    }
+}
