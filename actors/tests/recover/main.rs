@@ -1,0 +1,37 @@
+//! Recovery: whatever moment a process dies in, each of its runs is settled once, and nothing is done twice that must not
+//! be.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crash;
+mod cuts;
+mod faults;
+mod fences;
+mod many;
+mod settled;
+mod told;
+
+use quell_actors::{Agent, Recover, Recovered, Runtime, sim::Storyteller};
+
+use crate::support::shared::SharedStore;
+
+fn on(store: &SharedStore) -> Runtime {
+    Runtime::with_store(Default::default(), store.clone())
+}
+
+/// Opens the store as the next process does.
+async fn reopened(store: &SharedStore, agents: &[&Agent]) -> (Runtime, Recovered) {
+    let recover = agents
+        .iter()
+        .fold(Recover::new(), |recover, agent| recover.agent(agent));
+    Runtime::open(Default::default(), store.another(), recover)
+        .await
+        .unwrap()
+}
+
+/// An agent whose model connects and says nothing.
+fn hanging() -> Agent {
+    support::poet(Storyteller::endless().stall_at(0))
+}
