@@ -83,9 +83,9 @@ impl Child {
         String::from_utf8_lossy(&self.read).into_owned()
     }
 
-    /// Lets some moments pass, fewer or more than it needs for whatever it is at.
-    pub(crate) fn let_some_moments_pass(dice: &mut Dice) {
-        for _ in 0..dice.some(1 << 16) {
+    /// Lets up to so many moments pass.
+    pub(crate) fn let_some_moments_pass(dice: &mut Dice, most: u64) {
+        for _ in 0..dice.roll(most) {
             std::thread::yield_now();
         }
     }

@@ -62,7 +62,7 @@ async fn a_program_that_is_killed_while_it_closes_loses_nothing() {
         let mut child = Child::start(&orders);
         let times = usize::try_from(dice.roll(3) + 1).unwrap();
         child.hear_of(&Line::Closing, times).await;
-        Child::let_some_moments_pass(&mut dice);
+        Child::let_some_moments_pass(&mut dice, 1 << 16);
         let heard = child.kill().await;
         printed.add(&heard);
         let count = |line: &Line| heard.iter().filter(|heard| *heard == line).count();
@@ -87,7 +87,7 @@ impl Copied {
         let mut child = Child::start(&orders);
         let last = u32::try_from(dice.roll(4)).unwrap();
         child.hear_of(&Line::Copying(last), 1).await;
-        Child::let_some_moments_pass(dice);
+        Child::let_some_moments_pass(dice, 1 << 16);
         let heard = child.kill().await;
         Copied {
             folder,

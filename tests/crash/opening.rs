@@ -1,5 +1,7 @@
 //! Killed before the first commit, and while what was left is settled.
 
+use std::fs;
+
 use quell::Recover;
 
 use crate::{
@@ -26,7 +28,7 @@ async fn a_program_that_is_killed_as_it_makes_its_file_can_be_started_again() {
             1 | 2 => child.hear_of(&Line::Opening, 1).await,
             _ => child.hear_of(&Line::Opened, 1).await,
         }
-        Child::let_some_moments_pass(&mut dice);
+        Child::let_some_moments_pass(&mut dice, 1 << 16);
         let heard = child.kill().await;
         landed[stage(&heard)] += 1;
 
@@ -56,17 +58,19 @@ async fn recovery_that_is_killed_again_and_again_settles_each_run_once() {
     let (mut printed, mut landed) = (Printed::default(), [0; 4]);
     for _ in 0..5 {
         let mut orders = Orders::new(Task::Work, &file, dice.roll(u64::MAX));
-        orders.lives = 150;
+        orders.lives = 100;
         let mut child = Child::start(&orders);
-        child.hear(dice.roll(500) + 500).await;
+        child.hear(dice.roll(300) + 300).await;
         printed.add(&child.kill().await);
-        for _ in 0..4 {
+        // The first brings the file up to date, the others find it so, and have only runs to settle.
+        for (line, moments) in [
+            (Line::Opening, 1 << 14),
+            (Line::Opened, 1 << 14),
+            (Line::Opened, 1 << 16),
+        ] {
             let mut child = Child::start(&orders);
-            match dice.roll(3) {
-                0 => child.hear_of(&Line::Opening, 1).await,
-                _ => child.hear_of(&Line::Opened, 1).await,
-            }
-            Child::let_some_moments_pass(&mut dice);
+            child.hear_of(&line, 1).await;
+            Child::let_some_moments_pass(&mut dice, moments);
             let heard = child.kill().await;
             landed[stage(&heard)] += 1;
             printed.add(&heard);
@@ -76,4 +80,41 @@ async fn recovery_that_is_killed_again_and_again_settles_each_run_once() {
     settle(&file, Recover::new(), &printed).await;
     println!("before it was begun, open, ready, and after: {landed:?}");
     assert!(landed[1] + landed[2] > 0, "{landed:?}");
+}
+
+#[tokio::test]
+async fn a_kill_while_the_file_is_brought_up_to_date_loses_nothing() {
+    let mut dice = Dice::of("folding");
+    let folder = Folder::new();
+    let mut orders = Orders::new(Task::Work, &folder.path("runs.db"), dice.roll(u64::MAX));
+    orders.lives = 60;
+    let mut child = Child::start(&orders);
+    child.hear(800).await;
+    let mut printed = Printed::default();
+    printed.add(&child.kill().await);
+    let (mut landed, mut last) = ([0; 4], None);
+    for _ in 0..60 {
+        // All of them find what the first has left, so that each has all of it to do.
+        let copy = Folder::new();
+        for name in ["runs.db", "runs.db-wal"] {
+            fs::copy(orders.file.with_file_name(name), copy.path(name)).unwrap();
+        }
+        let orders = Orders {
+            file: copy.path("runs.db"),
+            lives: 0,
+            ..orders.clone()
+        };
+        let mut child = Child::start(&orders);
+        child.hear_of(&Line::Opening, 1).await;
+        // How long it takes differs between machines, and from one moment to the next.
+        let most = 1 << (9 + dice.roll(4));
+        Child::let_some_moments_pass(&mut dice, most);
+        landed[stage(&child.kill().await)] += 1;
+        look(&orders.file, &printed).await;
+        last = Some(copy);
+    }
+    let last = last.unwrap();
+    settle(&last.path("runs.db"), Recover::new(), &printed).await;
+    println!("before it was begun, open, ready, and after: {landed:?}");
+    assert!(landed[1] > 0, "{landed:?}");
 }

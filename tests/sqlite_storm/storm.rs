@@ -291,7 +291,7 @@ async fn a_storm_of_2_000_runs_leaves_one_ending_of_each_in_the_file() {
     let (appends, wrong) = stormy.counts();
     let [ended, lost] = [End::Ended, End::Lost].map(|end| count(&told, end));
     println!("{ended} runs ended, {lost} were lost; {wrong} of {appends} appends went wrong");
-    assert!(lost > 0 && ended > told.len() / 2);
+    assert!(lost > 0 && lost * 10 < told.len() && ended > told.len() / 2);
     let printed = hold_to(&store, &told).await;
     timeout(LIMIT, nothing_is_left(storm, &store))
         .await
