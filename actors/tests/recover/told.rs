@@ -120,6 +120,7 @@ async fn programs_are_ended_that_open_calls_had_at_work_and_no_others() {
                     group,
                     started: 7,
                     boot: "boot".into(),
+                    mark: None,
                 };
                 context.process(process).await?;
                 if hangs {
