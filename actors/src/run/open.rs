@@ -14,13 +14,15 @@ pub(super) struct OpenCalls {
     calls: Vec<OpenCall>,
     /// How many calls there were in all.
     pub(super) count: u32,
-    /// Those that came to an end after the cancel.
-    finished: Vec<ToolReceipt>,
+    /// Those that came to an end after the cancel, with their places.
+    finished: Vec<(u32, ToolReceipt)>,
 }
 
 /// A call without a result.
 #[derive(Debug)]
 pub(super) struct OpenCall {
+    /// Its place among all calls of the run.
+    place: u32,
     pub(super) call: Arc<ToolCall>,
     /// It is written down that it begins. It is at work from when that is stored.
     pub(super) begun: bool,
@@ -43,6 +45,7 @@ impl OpenCalls {
     pub(super) fn ask(&mut self, call: Arc<ToolCall>) {
         self.count = self.count.saturating_add(1);
         self.calls.push(OpenCall {
+            place: self.count,
             call,
             begun: false,
             decision: None,
@@ -100,7 +103,7 @@ impl OpenCalls {
 
     /// A call has come to its end after the cancel.
     pub(super) fn finished_late(&mut self, call: &OpenCall, end: ToolEnd) {
-        self.finished.push(receipt(&call.call, end));
+        self.finished.push((call.place, receipt(&call.call, end)));
     }
 
     /// Closes what is left when the run ends: the results that the calls could not give themselves, and, for a receipt,
@@ -135,8 +138,11 @@ impl OpenCalls {
                 ToolEnd::Finished | ToolEnd::Stopped | ToolEnd::Abandoned => fault,
             };
             results.push(tool_error(&open.call, kind, words));
-            receipts.push(receipt(&open.call, end));
+            receipts.push((open.place, receipt(&open.call, end)));
         }
+        // In the order in which they were asked for.
+        receipts.sort_by_key(|(place, _)| *place);
+        let receipts = receipts.into_iter().map(|(_, receipt)| receipt).collect();
         (results, receipts)
     }
 }
