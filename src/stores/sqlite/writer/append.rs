@@ -303,27 +303,29 @@ struct Encoded {
 
 /// Writes the events to the buffer for them.
 fn encode(events: &Events, buffers: &mut Buffers) -> Result<Encoded, &'static str> {
-    buffers.stretch.clear();
+    let Buffers {
+        stretch: out, json, ..
+    } = buffers;
+    out.clear();
     let mut stretch = StretchWriter::default();
     let mut encoded = Encoded {
         status: None,
         at: Timestamp::default(),
     };
-    for event in events.iter() {
-        if event.at.as_millis() > LARGEST {
+    events.try_for_each(|_, at, kind| {
+        if at.as_millis() > LARGEST {
             return Err("a time is too large");
         }
-        buffers.json.clear();
-        serde_json::to_writer(&mut buffers.json, &event.kind)
-            .map_err(|_| "an event has no form in JSON")?;
-        stretch.push(&mut buffers.stretch, event.at, &buffers.json);
-        if buffers.stretch.len() > LARGEST_APPEND {
+        json.clear();
+        serde_json::to_writer(&mut *json, kind).map_err(|_| "an event has no form in JSON")?;
+        stretch.push(out, at, json);
+        if out.len() > LARGEST_APPEND {
             return Err("the append is too large");
         }
-        let status = event.kind.status();
-        encoded.status = status.map(|status| (status, event.at)).or(encoded.status);
-        encoded.at = event.at;
-    }
+        encoded.status = kind.status().map(|status| (status, at)).or(encoded.status);
+        encoded.at = at;
+        Ok(())
+    })?;
     Ok(encoded)
 }
 

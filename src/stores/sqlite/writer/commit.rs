@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 
 use super::{
     super::{
-        codec::SEAL,
+        codec::{Damaged, SEAL},
         error::Fault,
         journal::seal_row,
         live::Live,
@@ -209,11 +209,13 @@ fn touch(
 pub(super) fn fold(db: &Connection, live: &Live, more: Option<&Events>) -> Result<u64, Fault> {
     let mut segments = SegmentWriter::new(db, live.row.head.run_id, live.row.folded);
     let mut json = Vec::new();
-    for event in live.tail.iter().chain(more).flat_map(Events::iter) {
-        json.clear();
-        serde_json::to_writer(&mut json, &event.kind)
-            .map_err(|_| super::super::codec::Damaged("an event has no form in JSON"))?;
-        segments.push(event.at, &json)?;
+    for events in live.tail.iter().chain(more) {
+        events.try_for_each(|_, at, kind| {
+            json.clear();
+            let written = serde_json::to_writer(&mut json, kind);
+            written.map_err(|_| Damaged("an event has no form in JSON"))?;
+            segments.push(at, &json)
+        })?;
     }
     segments.finish()
 }
