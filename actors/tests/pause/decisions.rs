@@ -201,3 +201,22 @@ async fn a_run_of_an_unknown_agent_waits_until_somebody_brings_it() {
     assert_eq!(ledger.times(CALL), 1);
     nothing_kept(&second);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_came_back_before_its_agent_is_held_to_its_limits() {
+    let (store, ledger) = (SharedStore::new(), Ledger::default());
+    let agent = with_pay(super::payer(), &ledger).max_turns(1);
+    let agent = agent.build().unwrap();
+    let id = paused(&on(&store), &agent, "Pay.").await.id();
+    let second = on(&store.another());
+    let run = second.get(id).await.unwrap().unwrap();
+    second.add_agent(&agent);
+    second.continue_run(id, approve()).await.unwrap();
+    let outcome = ended(&run).await;
+    assert_eq!(
+        crate::support::partial(&outcome).receipt.by.as_deref(),
+        Some("max_turns")
+    );
+    assert_eq!(ledger.times(CALL), 1);
+    nothing_kept(&second);
+}
