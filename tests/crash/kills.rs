@@ -9,7 +9,7 @@ use quell::{
 use crate::{
     agents,
     check::{Left, Printed, faults, listed, open_whole},
-    child::Child,
+    child::{Child, close},
     orders::{Orders, Task},
     support::{Dice, Folder, silence_told_panics},
 };
@@ -33,7 +33,7 @@ async fn whatever_was_seen_outlives_a_hundred_kills() {
         let mut printed = Printed::default();
         for _ in 0..ON_ONE_FILE {
             let orders = Orders::new(Task::Work, &file, dice.roll(u64::MAX));
-            let mut child = Child::start(&orders);
+            let mut child = Child::start(&orders).await;
             child.hear(dice.roll(LINES) + 1).await;
             let heard = child.kill().await;
             let mut now = Printed::default();
@@ -102,7 +102,7 @@ pub(crate) async fn settle(file: &Path, recover: Recover, printed: &Printed) {
     }
     assert_eq!(faults(&store, printed, true).await, []);
     drop(runtime);
-    store.close().await;
+    close(store).await;
 }
 
 /// Decides of every run that waits: they can all go on, however often their process was killed.
@@ -129,5 +129,5 @@ async fn decide_all(file: &Path) {
         assert_eq!(outcome.status(), RunStatus::Completed, "{outcome:?}");
     }
     drop(runtime);
-    store.close().await;
+    close(store).await;
 }

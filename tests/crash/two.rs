@@ -21,7 +21,7 @@ async fn second(orders: &Orders) -> Vec<Line> {
         task: Task::Try,
         ..orders.clone()
     };
-    Child::start(&orders).rest().await
+    Child::start(&orders).await.rest().await
 }
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn the_second_process_is_refused_and_the_runs_of_the_first_are_not_touched
     let folder = Folder::new();
     let file = folder.path("runs.db");
     let orders = Orders::new(Task::Work, &file, dice.roll(u64::MAX));
-    let mut first = Child::start(&orders);
+    let mut first = Child::start(&orders).await;
     first.hear(300).await;
     let by = Some(first.id());
     for _ in 0..5 {
@@ -69,7 +69,7 @@ async fn what_a_process_has_shown_is_there_for_others_to_read_at_once() {
     let folder = Folder::new();
     let file = folder.path("runs.db");
     let orders = Orders::new(Task::Work, &file, dice.roll(u64::MAX));
-    let mut child = Child::start(&orders);
+    let mut child = Child::start(&orders).await;
     child.hear_of(&Line::Ready, 1).await;
     let store = SqliteStore::open_read_only(&file).unwrap();
     for _ in 0..5 {
@@ -82,4 +82,23 @@ async fn what_a_process_has_shown_is_there_for_others_to_read_at_once() {
     let mut printed = Printed::default();
     printed.add(&child.kill().await);
     assert_eq!(faults(&store, &printed, false).await, []);
+}
+
+#[tokio::test]
+#[ignore = "a program that is being started keeps the lock for a moment: closing has yet to unlock the file itself"]
+async fn a_store_that_was_closed_can_be_opened_at_once_also_while_programs_are_started() {
+    let folder = Folder::new();
+    let file = folder.path("runs.db");
+    let starting = std::thread::spawn(|| {
+        for _ in 0..200 {
+            // Until it has become another program, it has whatever files this process has open.
+            let mut program = std::process::Command::new("true").spawn().unwrap();
+            program.wait().unwrap();
+        }
+    });
+    while !starting.is_finished() {
+        let store = SqliteStore::open(&file).unwrap();
+        store.close().await;
+    }
+    starting.join().unwrap();
 }
