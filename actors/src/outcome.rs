@@ -29,7 +29,8 @@ pub enum FinishReason {
 /// A whole answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
-    /// What the model said.
+    /// What the model said, in all its turns. An answer that a crash had cut, and that was asked for again, is not part
+    /// of it.
     pub text: String,
     /// What it thought aloud, where the provider shows that.
     #[serde(default, skip_serializing_if = "String::is_empty")]

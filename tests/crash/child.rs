@@ -2,12 +2,10 @@
 
 use std::{process::Stdio, time::Duration};
 
-use quell::stores::SqliteStore;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::{
     io::AsyncReadExt,
     process::{Child as Process, ChildStdout},
-    sync::Mutex,
     time::timeout,
 };
 
@@ -15,16 +13,6 @@ use crate::{lines::Line, orders::Orders, programs::program, support::Dice};
 
 /// Far more than anything here takes, on the slowest machine.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// Held while a program is started. Until it has become one it has all files of this process, and with them the lock of
-/// a store that another test closes just then.
-static STARTING: Mutex<()> = Mutex::const_new(());
-
-/// Closes a store of this process, so that who comes next can open it.
-pub(crate) async fn close(store: SqliteStore) {
-    let _none_starts = STARTING.lock().await;
-    store.close().await;
-}
 
 pub(crate) struct Child {
     process: Process,
@@ -42,9 +30,7 @@ impl Child {
         // Panics that it is told to have are captured there, and it says nothing else.
         command.stderr(Stdio::null());
         orders.give(&mut command);
-        let starting = STARTING.lock().await;
         let mut process = command.spawn().expect("the program starts");
-        drop(starting);
         let out = process.stdout.take().expect("its output is a pipe");
         Child {
             process,

@@ -9,7 +9,7 @@ use quell::{
 use crate::{
     agents,
     check::{Left, Printed, faults, listed, open_whole},
-    child::{Child, close},
+    child::Child,
     orders::{Orders, Task},
     support::{Dice, Folder, silence_told_panics},
 };
@@ -102,7 +102,7 @@ pub(crate) async fn settle(file: &Path, recover: Recover, printed: &Printed) {
     }
     assert_eq!(faults(&store, printed, true).await, []);
     drop(runtime);
-    close(store).await;
+    store.close().await;
 }
 
 /// Decides of every run that waits: they can all go on, however often their process was killed.
@@ -129,5 +129,5 @@ async fn decide_all(file: &Path) {
         assert_eq!(outcome.status(), RunStatus::Completed, "{outcome:?}");
     }
     drop(runtime);
-    close(store).await;
+    store.close().await;
 }

@@ -85,7 +85,6 @@ async fn what_a_process_has_shown_is_there_for_others_to_read_at_once() {
 }
 
 #[tokio::test]
-#[ignore = "a program that is being started keeps the lock for a moment: closing has yet to unlock the file itself"]
 async fn a_store_that_was_closed_can_be_opened_at_once_also_while_programs_are_started() {
     let folder = Folder::new();
     let file = folder.path("runs.db");

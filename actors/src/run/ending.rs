@@ -1,6 +1,6 @@
 //! The last words of a run's log.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -153,11 +153,16 @@ fn receipt(
         reason: cancel.reason.clone(),
         by: cancel.by.clone(),
         cut: cancel.cut,
-        took: now.saturating_duration_since(cancel.since),
+        took: whole_micros(now.saturating_duration_since(cancel.since)),
         usage,
         cost: prices.map(|prices| prices.cost(&usage)),
         tools,
         children,
         fault,
     }
+}
+
+/// A time as it is stored: what is seen live and what is replayed are the same.
+fn whole_micros(time: Duration) -> Duration {
+    Duration::from_micros(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }

@@ -187,15 +187,39 @@ impl Tape {
         self.run_id
     }
 
-    /// All that was said, and all that was thought aloud.
+    /// All that was said, and all that was thought aloud, over all answers.
     pub(crate) fn words(&self) -> (String, String) {
         let (mut text, mut reasoning) = (String::new(), String::new());
+        // Where the answer under way began.
+        let mut answer = None;
         let blocks = locked(&self.blocks);
         for entry in blocks.full.iter().flatten().chain(&blocks.last) {
-            if let EventKind::Content { text: words } = &entry.kind {
-                text.push_str(words);
-            } else if let EventKind::ReasoningContent { text: words } = &entry.kind {
-                reasoning.push_str(words);
+            match &entry.kind {
+                EventKind::Content { text: words } => text.push_str(words),
+                EventKind::ReasoningContent { text: words } => reasoning.push_str(words),
+                EventKind::ModelRequestStarted { .. } => {
+                    answer = Some((text.len(), reasoning.len()));
+                }
+                EventKind::ModelRequestCompleted(_) => answer = None,
+                // An answer that a crash has cut is asked for again, and not said twice.
+                EventKind::Continued(_) => {
+                    if let Some((said, thought)) = answer.take() {
+                        text.truncate(said);
+                        reasoning.truncate(thought);
+                    }
+                }
+                EventKind::Started(_)
+                | EventKind::ToolCallStarted(_)
+                | EventKind::ToolCallProgress(_)
+                | EventKind::ToolCallProcess(_)
+                | EventKind::ToolCallCompleted(_)
+                | EventKind::ToolCallError(_)
+                | EventKind::Steered { .. }
+                | EventKind::CancelRequested { .. }
+                | EventKind::Paused(_)
+                | EventKind::Completed { .. }
+                | EventKind::Cancelled { .. }
+                | EventKind::Error { .. } => {}
             }
         }
         (text, reasoning)

@@ -13,7 +13,7 @@ use super::OpenError;
 /// The lock file stays: whoever deleted it could delete the lock of somebody else.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -44,7 +44,16 @@ impl Lock {
         if let Err(error) = told {
             tracing::warn!(path = %beside.display(), %error, "the lock file does not say whose it is");
         }
-        Ok(Lock { _file: file })
+        Ok(Lock { file })
+    }
+}
+
+impl Drop for Lock {
+    /// Closing the file would not do: a program that another thread is just starting has it open too, until it has become
+    /// that program.
+    fn drop(&mut self) {
+        // Where it cannot be unlocked, closing it does that in a moment.
+        let _ = self.file.unlock();
     }
 }
 

@@ -121,10 +121,12 @@ fn application_id(db: &Connection) -> rusqlite::Result<u32> {
     Ok(id as u32)
 }
 
+/// Whether nothing was ever put into a file. One with pages and no tables is what is left of something.
 fn is_empty(db: &Connection) -> rusqlite::Result<bool> {
-    db.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| {
-        row.get(0)
-    })
+    let tables = "SELECT count(*) = 0 FROM sqlite_schema";
+    let no_tables: bool = db.query_row(tables, [], |row| row.get(0))?;
+    let pages: i64 = db.pragma_query_value(None, "page_count", |row| row.get(0))?;
+    Ok(no_tables && pages <= 1)
 }
 
 fn known_version(db: &Connection) -> Result<u32, Unfit> {
