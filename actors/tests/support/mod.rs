@@ -97,13 +97,17 @@ pub(crate) fn check_history(events: &[RunEvent]) -> Outcome {
     assert!(endings == 1 && last.is_last(), "one ending: {events:#?}");
     let outcome = last.kind.outcome().unwrap();
 
-    let said: String = events
-        .iter()
-        .filter_map(|event| match &event.kind {
-            EventKind::Content { text } => Some(&**text),
-            _ => None,
-        })
-        .collect();
+    // An answer that a crash has cut is asked for again, and said once.
+    let (mut said, mut answer) = (String::new(), None);
+    for event in events {
+        match &event.kind {
+            EventKind::Content { text } => said.push_str(text),
+            EventKind::ModelRequestStarted { .. } => answer = Some(said.len()),
+            EventKind::ModelRequestCompleted(_) => answer = None,
+            EventKind::Continued(_) => said.truncate(answer.take().unwrap_or(said.len())),
+            _ => {}
+        }
+    }
     assert_eq!(outcome.text(), said, "nothing said is lost");
 
     let cancelled = events
