@@ -117,7 +117,7 @@ pub(super) async fn start(
     let input: Vec<Message> = run
         .input
         .into_iter()
-        .filter(|message| !message.text().is_empty())
+        .filter(says_something)
         .collect();
     if input.is_empty() && agent.instructions().is_empty() {
         return Err(StartError::EmptyInput);
@@ -187,6 +187,15 @@ pub(super) async fn start(
 pub(super) fn check_session(id: &str) -> Result<(), usize> {
     let fits = (1..=256).contains(&id.len()) && !id.chars().any(char::is_control);
     if fits { Ok(()) } else { Err(id.len()) }
+}
+
+/// Whether a message is one. A result without words is, and so is an answer that only calls tools.
+fn says_something(message: &Message) -> bool {
+    match message {
+        Message::System { text } | Message::User { text } => !text.is_empty(),
+        Message::Assistant { text, calls } => !text.is_empty() || !calls.is_empty(),
+        Message::Tool { .. } => true,
+    }
 }
 
 async fn stored(log: &Arc<RunLog>) -> Result<(), AppendError> {
