@@ -114,11 +114,7 @@ pub(super) async fn start(
     supervisor: Option<ActorCell>,
 ) -> Result<Run, StartError> {
     agent.check()?;
-    let input: Vec<Message> = run
-        .input
-        .into_iter()
-        .filter(says_something)
-        .collect();
+    let input: Vec<Message> = run.input.into_iter().filter(says_something).collect();
     if input.is_empty() && agent.instructions().is_empty() {
         return Err(StartError::EmptyInput);
     }
