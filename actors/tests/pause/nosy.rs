@@ -72,7 +72,7 @@ async fn look_on() {
         assert_eq!(before, way, "the agent of a paused run is kept");
         let id = run.id();
         match way {
-            0 => drop(run.cancel().await),
+            0 => assert!(run.cancel().await.is_accepted()),
             1 => assert_eq!(runtime.delete_run(id).await, Ok(true)),
             2 => assert_eq!(runtime.delete_session("s").await, Ok(true)),
             3 => {
@@ -85,7 +85,7 @@ async fn look_on() {
             }
             _ => {
                 drop(run);
-                drop(runtime.cancel(id).await);
+                assert!(runtime.cancel(id).await.is_accepted());
             }
         }
         settle().await;
@@ -95,7 +95,7 @@ async fn look_on() {
     let slow = Agent::new("slow", Storyteller::endless().stall_at(0));
     let busy = runtime.start(&slow, session()).await.unwrap();
     let waiting = runtime.start(&agent(), session()).await.unwrap();
-    drop(waiting.cancel().await);
+    assert!(waiting.cancel().await.is_accepted());
     let refused = session().when_busy(WhenBusy::Reject);
     runtime.start(&agent(), refused).await.unwrap_err();
     runtime
