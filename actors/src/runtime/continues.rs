@@ -86,6 +86,33 @@ impl Runtime {
     /// Of several who do this, and cancels that come in between, one wins; the others are answered with where the run
     /// stands.
     ///
+    /// ```
+    /// use quell_actors::{
+    ///     Agent, Decisions, EventKind, Outcome, Runtime, ToolContext, sim::Storyteller, tool,
+    /// };
+    /// use serde_json::json;
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let pay = tool::from_fn("pay", "Pays.", |(): (), _: ToolContext| async { Ok("paid") });
+    /// let model = Storyteller::new("It is done.").calling("pay", json!({}));
+    /// let clerk = Agent::builder("clerk", model).tool(pay.confirm()).build()?;
+    ///
+    /// let runtime = Runtime::new();
+    /// let run = runtime.start(&clerk, "Pay the bill.").await?;
+    /// let mut events = run.events();
+    /// while let Some(event) = events.next().await {
+    ///     if let EventKind::Paused(paused) = event?.kind {
+    ///         // Here a person is asked; the run may wait for days, and for another process.
+    ///         let decisions = Decisions::new().approve(paused.calls[0].id.clone()).by("ann");
+    ///         runtime.continue_run(run.id(), decisions).await?;
+    ///     }
+    /// }
+    /// assert!(matches!(run.outcome().await?, Outcome::Completed(_)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ContinueError`]; the run stays as it was, unless the error says so.

@@ -7,6 +7,7 @@ mod support;
 mod decisions;
 mod expiry;
 mod memory;
+mod nosy;
 mod places;
 mod races;
 mod watching;

@@ -199,3 +199,43 @@ async fn a_runtime_may_be_dropped_and_its_paused_runs_stay() {
     settle().await;
     assert_eq!(Arc::strong_count(&alive), 1, "a model is kept for nobody");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_was_slow_brings_nothing_back_that_is_over() {
+    for deletes in [false, true] {
+        let (store, ledger) = (SharedStore::new(), Ledger::default());
+        let runtime = on(&store);
+        let id = paused(&runtime, &clerk(&ledger), "Pay.").await.id();
+        store.hold_next_read();
+        let slow = tokio::spawn({
+            let runtime = runtime.clone();
+            async move { runtime.get(id).await }
+        });
+        settle().await;
+        assert!(format!("{runtime:?}").contains("reading: 1"));
+        // The run goes on to its end meanwhile, and is forgotten.
+        let run = runtime.continue_run(id, approve()).await.unwrap();
+        assert!(matches!(ended(&run).await, Outcome::Completed(_)));
+        drop(run);
+        if deletes {
+            assert!(runtime.delete_run(id).await.unwrap());
+        }
+        store.let_go();
+        let found = slow.await.unwrap().unwrap();
+        let status = found.map(|run| run.status());
+        let expected = (!deletes).then_some(RunStatus::Completed);
+        assert_eq!(status, expected);
+        nothing_kept(&runtime);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn going_on_takes_the_run_over_also_where_it_was_paused() {
+    let (store, ledger) = (SharedStore::new(), Ledger::default());
+    let runtime = on(&store);
+    let run = paused(&runtime, &clerk(&ledger), "Pay.").await;
+    assert_eq!(store.stored_head(run.id()).await.unwrap().epoch, 1);
+    runtime.continue_run(run.id(), approve()).await.unwrap();
+    ended(&run).await;
+    assert_eq!(store.stored_head(run.id()).await.unwrap().epoch, 2);
+}

@@ -1,11 +1,21 @@
 //! Going on is done once, whoever else wants it, or wants something else, at the same time.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::Context,
+};
 
-use futures::future::join_all;
+use futures::{
+    FutureExt, StreamExt,
+    future::join_all,
+    task::{ArcWake, waker},
+};
 use quell_actors::{
-    CancelOutcome, ContinueError, EventKind, NewRun, Outcome, RunStatus, Runtime, SessionError,
-    StartError,
+    CancelOutcome, ContinueError, EventKind, NewRun, Outcome, Run, RunStatus, Runtime,
+    SessionError, StartError,
 };
 use tokio::{sync::Barrier, task::yield_now};
 
@@ -211,4 +221,46 @@ async fn a_run_that_goes_on_cannot_be_deleted_under_the_feet_of_its_actor() {
     assert_eq!(runtime.delete_run(run.id()).await, Ok(true));
     let status = CancelOutcome::NotFound;
     assert_eq!(runtime.cancel(run.id()).await, status);
+}
+
+/// Continues a run as soon as it is woken and the run is paused: inside the call that wakes.
+struct Hasty {
+    runtime: Runtime,
+    run: Run,
+    done: AtomicBool,
+}
+
+impl ArcWake for Hasty {
+    fn wake_by_ref(hasty: &Arc<Hasty>) {
+        if hasty.run.status() == RunStatus::Paused && !hasty.done.swap(true, Ordering::SeqCst) {
+            let going = hasty.runtime.continue_run(hasty.run.id(), approve());
+            assert!(going.now_or_never().is_some_and(|going| going.is_ok()));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_goes_on_that_is_continued_in_the_moment_in_which_its_pause_is_stored() {
+    let (runtime, ledger) = (Runtime::new(), Ledger::default());
+    let agent = clerk(&ledger);
+    let run = runtime
+        .start(&agent, NewRun::new("Pay.").session("s"))
+        .await
+        .unwrap();
+    let hasty = Arc::new(Hasty {
+        runtime: runtime.clone(),
+        run: run.clone(),
+        done: AtomicBool::new(false),
+    });
+    let woken = waker(hasty.clone());
+    // Started, asked, three words, answered: the pause is the seventh event.
+    let mut stream = run.events_from(7);
+    let waits = stream.poll_next_unpin(&mut Context::from_waker(&woken));
+    assert!(waits.is_pending());
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    assert!(hasty.done.load(Ordering::SeqCst));
+    assert!(matches!(ended(&run).await, Outcome::Completed(_)));
+    assert_eq!(ledger.times(CALL), 1);
+    settle().await;
+    nothing_kept(&runtime);
 }

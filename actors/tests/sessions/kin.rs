@@ -83,7 +83,7 @@ async fn a_child_that_waited_for_another_session_does_not_wait_for_a_slot_too() 
     assert_eq!(child.status(), RunStatus::Pending);
     // Somebody else takes the slot that becomes free.
     let taker = runtime
-        .start(&poet(Storyteller::endless()), "Sing.")
+        .start(&poet(Storyteller::endless().stall_at(0)), "Sing.")
         .await
         .unwrap();
     gate.open();
@@ -91,6 +91,7 @@ async fn a_child_that_waited_for_another_session_does_not_wait_for_a_slot_too() 
     settle().await;
     assert!(matches!(ended(&child).await, Outcome::Completed(_)));
     assert!(matches!(ended(&run).await, Outcome::Completed(_)));
+    assert_eq!(taker.status(), RunStatus::Running);
     taker.cancel().await;
     ended(&taker).await;
     settle().await;

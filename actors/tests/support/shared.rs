@@ -26,6 +26,9 @@ struct View {
     thawed: Gate,
     appends: AtomicU64,
     reads: AtomicU64,
+    /// The next read of events waits.
+    held: AtomicBool,
+    reading: Gate,
     /// Reads of events fail.
     unreadable: AtomicBool,
     /// Appends that come to nothing.
@@ -46,6 +49,8 @@ impl SharedStore {
             thawed: Gate::new(),
             appends: AtomicU64::new(0),
             reads: AtomicU64::new(0),
+            held: AtomicBool::new(false),
+            reading: Gate::new(),
             unreadable: AtomicBool::new(false),
             doubtful: AtomicBool::new(false),
         }))
@@ -85,6 +90,15 @@ impl SharedStore {
     /// From now on appends are, or are not, of unknown outcome.
     pub(crate) fn doubt(&self, doubtful: bool) {
         self.0.doubtful.store(doubtful, Ordering::SeqCst);
+    }
+
+    /// The next read of events waits until it is let go; those after it do not.
+    pub(crate) fn hold_next_read(&self) {
+        self.0.held.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn let_go(&self) {
+        self.0.reading.let_through(1);
     }
 
     /// From now on events can, or cannot, be read.
@@ -146,6 +160,9 @@ impl Store for SharedStore {
 
     async fn read(&self, run: RunId, after: u64, limit: usize) -> Result<Vec<RunEvent>, ReadError> {
         self.0.reads.fetch_add(1, Ordering::SeqCst);
+        if self.0.held.swap(false, Ordering::SeqCst) {
+            self.0.reading.wait().await;
+        }
         if self.0.unreadable.load(Ordering::SeqCst) {
             return Err(ReadError::Failed("told to".into()));
         }

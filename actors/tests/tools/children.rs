@@ -241,7 +241,6 @@ async fn a_child_that_fails_fails_its_call_and_not_its_parent() {
 }
 
 #[tokio::test(start_paused = true)]
-#[ignore = "the registry stores a child that it refuses"]
 async fn nothing_of_a_refused_child_is_left_behind() {
     let runtime = Runtime::new();
     let (run, context) = leaked(&runtime, true).await;
