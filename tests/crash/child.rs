@@ -23,7 +23,7 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    pub(crate) async fn start(orders: &Orders) -> Child {
+    pub(crate) fn start(orders: &Orders) -> Child {
         let this = std::env::current_exe().expect("a test knows its own path");
         let mut command = program(this);
         command.args(["child_program", "--exact", "--quiet"]);

@@ -59,7 +59,7 @@ async fn a_program_that_is_killed_while_it_closes_loses_nothing() {
     let (mut printed, mut closing) = (Printed::default(), 0);
     for _ in 0..10 {
         let orders = Orders::new(Task::Close, &file, dice.roll(u64::MAX));
-        let mut child = Child::start(&orders).await;
+        let mut child = Child::start(&orders);
         let times = usize::try_from(dice.roll(3) + 1).unwrap();
         child.hear_of(&Line::Closing, times).await;
         Child::let_some_moments_pass(&mut dice, 1 << 16);
@@ -84,7 +84,7 @@ impl Copied {
     async fn new(dice: &mut Dice) -> Copied {
         let folder = Folder::new();
         let orders = Orders::new(Task::Copy, &folder.path("runs.db"), dice.roll(u64::MAX));
-        let mut child = Child::start(&orders).await;
+        let mut child = Child::start(&orders);
         let last = u32::try_from(dice.roll(4)).unwrap();
         child.hear_of(&Line::Copying(last), 1).await;
         Child::let_some_moments_pass(dice, 1 << 16);

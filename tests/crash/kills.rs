@@ -33,7 +33,7 @@ async fn whatever_was_seen_outlives_a_hundred_kills() {
         let mut printed = Printed::default();
         for _ in 0..ON_ONE_FILE {
             let orders = Orders::new(Task::Work, &file, dice.roll(u64::MAX));
-            let mut child = Child::start(&orders).await;
+            let mut child = Child::start(&orders);
             child.hear(dice.roll(LINES) + 1).await;
             let heard = child.kill().await;
             let mut now = Printed::default();

@@ -22,7 +22,7 @@ async fn a_program_that_is_killed_as_it_makes_its_file_can_be_started_again() {
         let file = folder.path("runs.db");
         let mut orders = Orders::new(Task::Work, &file, dice.roll(u64::MAX));
         orders.lives = 4;
-        let mut child = Child::start(&orders).await;
+        let mut child = Child::start(&orders);
         match dice.roll(4) {
             0 => {}
             1 | 2 => child.hear_of(&Line::Opening, 1).await,
@@ -32,7 +32,7 @@ async fn a_program_that_is_killed_as_it_makes_its_file_can_be_started_again() {
         let heard = child.kill().await;
         landed[stage(&heard)] += 1;
 
-        let mut again = Child::start(&orders).await;
+        let mut again = Child::start(&orders);
         again.hear(50).await;
         let mut printed = Printed::default();
         printed.add(&heard);
@@ -59,7 +59,7 @@ async fn recovery_that_is_killed_again_and_again_settles_each_run_once() {
     for _ in 0..5 {
         let mut orders = Orders::new(Task::Work, &file, dice.roll(u64::MAX));
         orders.lives = 100;
-        let mut child = Child::start(&orders).await;
+        let mut child = Child::start(&orders);
         child.hear(dice.roll(300) + 300).await;
         printed.add(&child.kill().await);
         // The first brings the file up to date, the others find it so, and have only runs to settle.
@@ -68,7 +68,7 @@ async fn recovery_that_is_killed_again_and_again_settles_each_run_once() {
             (Line::Opened, 1 << 14),
             (Line::Opened, 1 << 16),
         ] {
-            let mut child = Child::start(&orders).await;
+            let mut child = Child::start(&orders);
             child.hear_of(&line, 1).await;
             Child::let_some_moments_pass(&mut dice, moments);
             let heard = child.kill().await;
@@ -88,7 +88,7 @@ async fn a_kill_while_the_file_is_brought_up_to_date_loses_nothing() {
     let folder = Folder::new();
     let mut orders = Orders::new(Task::Work, &folder.path("runs.db"), dice.roll(u64::MAX));
     orders.lives = 60;
-    let mut child = Child::start(&orders).await;
+    let mut child = Child::start(&orders);
     child.hear(800).await;
     let mut printed = Printed::default();
     printed.add(&child.kill().await);
@@ -104,7 +104,7 @@ async fn a_kill_while_the_file_is_brought_up_to_date_loses_nothing() {
             lives: 0,
             ..orders.clone()
         };
-        let mut child = Child::start(&orders).await;
+        let mut child = Child::start(&orders);
         child.hear_of(&Line::Opening, 1).await;
         // How long it takes differs between machines, and from one moment to the next.
         let most = 1 << (9 + dice.roll(4));

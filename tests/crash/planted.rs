@@ -97,7 +97,7 @@ async fn a_store_that_answers_before_it_has_stored_is_found_out() {
         let folder = Folder::new();
         let file = folder.path("runs.db");
         let orders = Orders::new(Task::Lie, &file, dice.roll(u64::MAX));
-        let mut child = Child::start(&orders).await;
+        let mut child = Child::start(&orders);
         child.hear(dice.roll(1_000) + 100).await;
         let mut printed = Printed::default();
         printed.add(&child.kill().await);

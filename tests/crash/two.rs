@@ -21,7 +21,7 @@ async fn second(orders: &Orders) -> Vec<Line> {
         task: Task::Try,
         ..orders.clone()
     };
-    Child::start(&orders).await.rest().await
+    Child::start(&orders).rest().await
 }
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn the_second_process_is_refused_and_the_runs_of_the_first_are_not_touched
     let folder = Folder::new();
     let file = folder.path("runs.db");
     let orders = Orders::new(Task::Work, &file, dice.roll(u64::MAX));
-    let mut first = Child::start(&orders).await;
+    let mut first = Child::start(&orders);
     first.hear(300).await;
     let by = Some(first.id());
     for _ in 0..5 {
@@ -69,7 +69,7 @@ async fn what_a_process_has_shown_is_there_for_others_to_read_at_once() {
     let folder = Folder::new();
     let file = folder.path("runs.db");
     let orders = Orders::new(Task::Work, &file, dice.roll(u64::MAX));
-    let mut child = Child::start(&orders).await;
+    let mut child = Child::start(&orders);
     child.hear_of(&Line::Ready, 1).await;
     let store = SqliteStore::open_read_only(&file).unwrap();
     for _ in 0..5 {
