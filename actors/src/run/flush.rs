@@ -261,8 +261,8 @@ impl RunLog {
         let mut inner = self.lock();
         let unstored = inner.decided - inner.stored;
         // Until the store has confirmed that the run was taken over, somebody else may be at work for it.
-        let ours = !inner.acquiring && !(inner.acquires && unstored > 0);
-        let room = inner.stored > 0 && ours && !inner.stuck && unstored <= MAX_BACKLOG;
+        let taking = inner.acquiring || (inner.acquires && unstored > 0);
+        let room = inner.stored > 0 && !taking && !inner.stuck && unstored <= MAX_BACKLOG;
         // Not taken back: a tool that says something asks here as well, while the actor waits for another thing.
         inner.wants_room |= !room;
         room

@@ -56,7 +56,9 @@ impl Registry {
         self.gone.notify_waiters();
         if let Some((launch, timer)) = next {
             drop(timer);
-            launch.map(|launch| self.launch(launch));
+            if let Some(launch) = launch {
+                self.launch(launch);
+            }
         }
     }
 }
