@@ -129,6 +129,7 @@ async fn a_call_that_is_cancelled_while_its_note_waits_never_begins() {
 
         // And one that was cancelled before does not even make a note.
         *group.lock().unwrap() = 0;
+        let words = "The call was not begun: it was to end before that.";
         assert_eq!(&*tool.call("", context).await.unwrap_err().1, words);
         assert_eq!(*group.lock().unwrap(), 0);
         assert!(!folder.has("ran"));

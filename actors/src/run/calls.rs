@@ -238,7 +238,7 @@ impl RunLog {
     /// called: a person may decide in this very moment. `false`: the law does not have it now.
     pub(super) fn pause(self: &Arc<Self>, worked: Duration, agent: Agent) -> bool {
         let mut paused = None;
-        self.keeper.pauses(self.id, agent, &mut || {
+        self.keeper.pauses(self, agent, &mut || {
             paused = self.decide_pause(worked);
             paused.is_some()
         });

@@ -219,9 +219,9 @@ impl RunLog {
             self.poke.poke();
         }
         if settled {
-            self.keeper.settled(self.id);
+            self.keeper.settled(self);
         } else if parked {
-            self.keeper.parked(self.id);
+            self.keeper.parked(self);
         }
         batch
     }
@@ -238,9 +238,9 @@ impl RunLog {
 
         woken.wake();
         match state {
-            State::Ended(_) => self.keeper.settled(self.id),
+            State::Ended(_) => self.keeper.settled(self),
             // That it waits could not be stored: what it is then decides recovery.
-            State::Paused => self.keeper.settled(self.id),
+            State::Paused => self.keeper.settled(self),
             // No actor is there to end it.
             State::Queued => {
                 self.end(Ending::store_lost(&error));

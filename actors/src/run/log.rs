@@ -32,17 +32,18 @@ use crate::{
     usage::{Money, Prices},
 };
 
-/// Who keeps the runs of a runtime, as a log sees it. Called without the log's lock.
+/// Who keeps the runs of a runtime, as a log sees it. Called without the log's lock, with the log itself: its id may be
+/// that of a newer run by then.
 pub(crate) trait Keeper: Send + Sync {
     /// The run has ended: its slot is free.
-    fn ended(&self, run: RunId);
+    fn ended(&self, run: &RunLog);
     /// Pauses the run of this agent, if `decide` does: its slot is free then. `decide` takes the log's lock, and nobody can
     /// have the run go on before its slot is free.
-    fn pauses(&self, run: RunId, agent: Agent, decide: &mut dyn FnMut() -> bool);
+    fn pauses(&self, run: &RunLog, agent: Agent, decide: &mut dyn FnMut() -> bool);
     /// That the run is paused is stored. Its session is free.
-    fn parked(&self, run: RunId);
+    fn parked(&self, run: &RunLog);
     /// Nothing of the run is under way any more: its ending is stored, or the store is lost. Its session is free.
-    fn settled(&self, run: RunId);
+    fn settled(&self, run: &RunLog);
     /// The run's status changed, and that is stored.
     fn changed(&self, change: StatusChange);
 }

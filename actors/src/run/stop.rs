@@ -100,6 +100,13 @@ impl RunLog {
         true
     }
 
+    /// Whether runs that it has started may be under way.
+    pub(crate) fn has_children(&self) -> bool {
+        let inner = self.lock();
+        let mut children = inner.children.iter();
+        children.any(|(_, child)| child.strong_count() > 0)
+    }
+
     fn cancel_children(&self, children: Vec<Arc<RunLog>>) {
         let request = CancelRequest::new(CancelReason::Parent(self.id));
         for child in children {
@@ -157,9 +164,9 @@ impl RunLog {
         steers.too_late(status);
         self.poke.poke();
         self.cancel_children(children);
-        self.keeper.ended(self.id);
+        self.keeper.ended(self);
         if lost {
-            self.keeper.settled(self.id);
+            self.keeper.settled(self);
         }
         self.carry(batch);
     }

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use futures::future::join_all;
+use futures::{StreamExt, future::join_all, stream};
 use tokio::time::Instant;
 
 use super::{Runtime, RuntimeConfig, parked::Found, registry::Registry};
@@ -15,8 +15,11 @@ use crate::{
     id::RunId,
     run::{Run, log::RunLog},
     status::RunStatus,
-    store::RunQuery,
+    store::{RunHead, RunQuery},
 };
+
+/// How many paused runs are cancelled at the same time.
+const AT_ONCE: usize = 256;
 
 /// Which runs a cancel of many is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,13 +150,19 @@ impl Registry {
             };
             let next = page.last().map(|last| query.clone().after(last));
             let full = page.len() == query.limit;
-            for head in page {
-                if head.status == RunStatus::Paused {
-                    let id = head.run_id;
-                    let outcome = self.cancel_unknown(id, request.clone(), false).await;
-                    answers.push((id, outcome));
+            let paused = page
+                .into_iter()
+                .filter(|head| head.status == RunStatus::Paused);
+            let cancels = paused.map(|RunHead { run_id, .. }| {
+                let (registry, request) = (self.clone(), request.clone());
+                async move {
+                    let outcome = registry.cancel_unknown(run_id, request, false).await;
+                    (run_id, outcome)
                 }
-            }
+            });
+            // Each waits for the store, which takes many in one commit.
+            let answered = stream::iter(cancels).buffered(AT_ONCE);
+            answers.extend(answered.collect::<Vec<_>>().await);
             match next {
                 Some(next) if full => query = next,
                 Some(_) | None => return answers,

@@ -29,8 +29,8 @@ const ASKED_AGAIN: Duration = Duration::from_secs(10);
 pub(super) struct Parked {
     /// Its log, for as long as somebody reads it.
     log: Weak<RunLog>,
-    /// Keeps the log of a child, so that its parent can cancel it.
-    _child: Option<Arc<RunLog>>,
+    /// Keeps the log of a child, so that its parent can cancel it, and that of a parent, which alone knows its children.
+    kin: Option<Arc<RunLog>>,
     pub(super) session: Option<Arc<str>>,
     /// Its agent, when it was paused in this process.
     pub(super) agent: Option<Agent>,
@@ -56,7 +56,7 @@ impl Registry {
         let log = &known.log;
         let parked = Parked {
             log: Arc::downgrade(log),
-            _child: known.child.then(|| log.clone()),
+            kin: (known.child || log.has_children()).then(|| log.clone()),
             session: log.session_id.clone(),
             agent: known.agent.take(),
             expiry: self.expiry(log.id, log.expires_at()),
@@ -71,7 +71,7 @@ impl Registry {
         };
         let parked = Parked {
             log: Weak::new(),
-            _child: None,
+            kin: None,
             session: head.session_id.clone(),
             agent: None,
             expiry: Some(expiry),
@@ -105,6 +105,18 @@ impl Registry {
         }))
     }
 
+    /// A paused run has ended.
+    pub(super) fn unpark_ended(&self, run: &RunLog) {
+        let is_ours = {
+            let runs = locked(&self.runs);
+            let parked = runs.parked.get(&run.id);
+            parked.is_none_or(|parked| std::ptr::eq(parked.log.as_ptr(), run))
+        };
+        if is_ours {
+            self.unpark(run.id);
+        }
+    }
+
     /// A paused run has ended, or was deleted.
     pub(super) fn unpark(&self, run: RunId) {
         let gone = {
@@ -115,15 +127,29 @@ impl Registry {
         report(quietly_drop(gone));
     }
 
-    /// The runs of a session that was deleted are paused no longer.
-    pub(super) fn unpark_session(&self, session: &str) {
+    /// The runs of a session that was deleted are paused no longer. Answers the logs of those that are in memory: somebody
+    /// may have found them while they were being deleted.
+    pub(super) fn unpark_session(&self, session: &str) -> Vec<Arc<RunLog>> {
         let gone: Vec<_> = {
             let mut runs = locked(&self.runs);
             runs.restores.spoil_all();
             let of_it = |_: &RunId, parked: &mut Parked| parked.session.as_deref() == Some(session);
             runs.parked.extract_if(of_it).collect()
         };
+        let logs = gone.iter().filter_map(|(_, parked)| parked.log()).collect();
         report(quietly_drop(gone));
+        logs
+    }
+
+    /// Nobody can have paused runs go on any more: what is kept of them for their kin's sake is let go, since a log keeps
+    /// the registry that keeps it.
+    pub(super) fn let_kin_go(&self) {
+        let kin: Vec<_> = {
+            let mut runs = locked(&self.runs);
+            let parked = runs.parked.values_mut();
+            parked.filter_map(|parked| parked.kin.take()).collect()
+        };
+        drop(kin);
     }
 
     /// Paused runs do not expire any more: they are left to whoever opens the store next.
@@ -175,6 +201,8 @@ impl Registry {
             }
             let head = match head {
                 Some(head) if head.status == RunStatus::Paused => head,
+                // It was at work here when the store was asked, and may have ended since.
+                Some(head) if !head.status.is_ended() && self.is_spoilt(&reading) => continue,
                 Some(head) => return Ok(Found::Stored(head)),
                 None => return Ok(Found::Nothing),
             };
@@ -215,7 +243,7 @@ impl Registry {
             runs.parked.retain(|_, parked| parked.is_needed());
             let parked = Parked {
                 log: Arc::downgrade(&log),
-                _child: None,
+                kin: None,
                 session: log.session_id.clone(),
                 agent: None,
                 expiry: expiry(),

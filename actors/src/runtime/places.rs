@@ -20,7 +20,7 @@ use crate::{
 
 impl Registry {
     /// Takes a run's place back, and gives it to the next.
-    fn leaves(&self, run: RunId, to: Place) {
+    fn leaves(&self, run: &RunLog, to: Place) {
         let mut runs = locked(&self.runs);
         // What waited is dropped outside the lock: it is a guard, and guards come back here.
         let gone = runs.leave(run, to);
@@ -33,8 +33,12 @@ impl Registry {
     }
 
     /// Takes a run out if `then` has it so, and gives its session to the next.
-    fn forget(&self, run: RunId, then: impl FnOnce(&mut Runs, &mut Known) -> bool) {
+    fn forget(&self, run: &RunLog, then: impl FnOnce(&mut Runs, &mut Known) -> bool) {
         let mut runs = locked(&self.runs);
+        if !runs.knows(run) {
+            return;
+        }
+        let run = run.id;
         let Some(mut known) = runs.known.remove(&run) else {
             return;
         };
@@ -64,17 +68,17 @@ impl Registry {
 }
 
 impl Keeper for Registry {
-    fn ended(&self, run: RunId) {
+    fn ended(&self, run: &RunLog) {
         self.leaves(run, Place::Over);
     }
 
-    fn pauses(&self, run: RunId, agent: Agent, decide: &mut dyn FnMut() -> bool) {
+    fn pauses(&self, run: &RunLog, agent: Agent, decide: &mut dyn FnMut() -> bool) {
         let mut runs = locked(&self.runs);
         let decided = decide();
         let mut agent = Some(agent);
         let (mut gone, mut next) = (None, None);
         if decided {
-            if let Some(known) = runs.known.get_mut(&run) {
+            if let Some(known) = runs.known.get_mut(&run.id) {
                 mem::swap(&mut known.agent, &mut agent);
             }
             gone = runs.leave(run, Place::Paused);
@@ -88,7 +92,7 @@ impl Keeper for Registry {
         }
     }
 
-    fn parked(&self, run: RunId) {
+    fn parked(&self, run: &RunLog) {
         self.forget(run, |runs, known| {
             // It may have gone on meanwhile, or have ended.
             let still = known.place == Place::Paused && !known.log.is_at_work();
@@ -100,11 +104,11 @@ impl Keeper for Registry {
         self.stop_if_left();
     }
 
-    fn settled(&self, run: RunId) {
+    fn settled(&self, run: &RunLog) {
         // The ending may have been stored before whoever decided it came to say so.
         self.ended(run);
         self.forget(run, |_, _| true);
-        self.unpark(run);
+        self.unpark_ended(run);
         self.stop_if_left();
     }
 
@@ -115,8 +119,18 @@ impl Keeper for Registry {
 }
 
 impl Runs {
+    /// Whether the run of this id is still that of this log.
+    fn knows(&self, log: &RunLog) -> bool {
+        let known = self.known.get(&log.id);
+        known.is_some_and(|known| std::ptr::eq(Arc::as_ptr(&known.log), log))
+    }
+
     /// Takes back the slot, or the place in a queue, of a run that leaves it.
-    fn leave(&mut self, run: RunId, to: Place) -> Option<Left> {
+    fn leave(&mut self, run: &RunLog, to: Place) -> Option<Left> {
+        if !self.knows(run) {
+            return None;
+        }
+        let run = run.id;
         let known = self.known.get_mut(&run)?;
         match mem::replace(&mut known.place, to) {
             Place::Live => {

@@ -3,6 +3,7 @@
 use std::{fmt, future::poll_fn, sync::Arc};
 
 use futures::{StreamExt, stream};
+use tokio::runtime::Handle;
 
 use super::{Runtime, RuntimeConfig, registry::Registry};
 use crate::{
@@ -45,7 +46,8 @@ impl Recover {
         self
     }
 
-    /// Says how programs are ended that tools had at work: called for each, before its run is settled.
+    /// Says how programs are ended that tools had at work: called for each, before its run is settled, on a thread that
+    /// may block. If it panics, that is logged, and the run is settled all the same.
     pub fn end_processes(
         mut self,
         end: impl Fn(&ToolCallProcess) + Send + Sync + 'static,
@@ -132,14 +134,16 @@ impl Runtime {
                 Some(_) | None => break,
             }
         }
-        // The oldest first: that is the order in which they go on.
+        // The oldest first: that is the order in which they go on. But one that was at work had its session before those
+        // that waited for it, also where they are older: a paused one that goes on waits like a new one.
         unfinished.reverse();
+        unfinished.sort_by_key(|head| head.status != RunStatus::Running);
         let mut recovered = Recovered::default();
         let registry = self.registry();
         // Many are read at a time, and many endings stored; in between one after another, in their order.
         let mut settling = stream::iter(unfinished)
             .map(|head| async move {
-                let found = found(registry, &head).await;
+                let found = found(registry, &head, recover).await;
                 (head, found)
             })
             .buffered(AT_ONCE)
@@ -180,11 +184,16 @@ impl Runtime {
 enum Found {
     /// It waits for a person, and not for longer than this.
     Paused(Option<Timestamp>),
-    Log(Arc<RunLog>),
+    /// It is to be settled. Its programs, which are noted here, have been ended.
+    Log(Arc<RunLog>, Vec<Arc<ToolCallProcess>>),
 }
 
-/// Reads what is needed of a run.
-async fn found(registry: &Arc<Registry>, head: &RunHead) -> Result<Found, EventsError> {
+/// Reads what is needed of a run, and ends its programs.
+async fn found(
+    registry: &Arc<Registry>,
+    head: &RunHead,
+    recover: &Recover,
+) -> Result<Found, EventsError> {
     if head.status == RunStatus::Paused
         && let Some(expires_at) = expiry(registry, head).await?
     {
@@ -193,7 +202,21 @@ async fn found(registry: &Arc<Registry>, head: &RunHead) -> Result<Found, Events
     let events = registry.events_of(head).await?;
     let (house, keeper) = (registry.house.clone(), registry.clone());
     let log = RunLog::restored(head, &events, None, house, keeper);
-    Ok(Found::Log(log))
+    let processes = log.open_processes();
+    if let Some(end) = &recover.end_process {
+        end_all(&registry.house.tokio, end, &processes).await;
+    }
+    Ok(Found::Log(log, processes))
+}
+
+/// Ends programs, on a thread that may wait for that. One that cannot be ended hinders no run from being settled.
+async fn end_all(tokio: &Handle, end: &EndProcess, processes: &[Arc<ToolCallProcess>]) {
+    for process in processes {
+        let (end, noted) = (end.clone(), process.clone());
+        if let Err(error) = tokio.spawn_blocking(move || end(&noted)).await {
+            tracing::error!(call_id = %process.id, %error, "a program could not be ended");
+        }
+    }
 }
 
 /// When a paused run expires. `None`: it is a child, and does not wait on.
@@ -256,7 +279,7 @@ impl Begun {
 
 /// Settles one run, but for what has to be waited for.
 fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found, recover: &Recover) -> Begun {
-    let log = match found {
+    let (log, processes) = match found {
         Found::Paused(expires_at) => {
             registry.park_stored(head, expires_at);
             return Begun {
@@ -265,16 +288,12 @@ fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found, recover: &Recov
                 waits: None,
             };
         }
-        Found::Log(log) => log,
+        Found::Log(log, processes) => (log, processes),
     };
     let agents = &recover.agents;
     let agent = agents.iter().rfind(|agent| *agent.name() == *head.agent);
     if let Some(agent) = agent {
         log.limit(agent);
-    }
-    let processes = log.open_processes();
-    if let Some(end) = &recover.end_process {
-        processes.iter().for_each(|process| end(process));
     }
     let (settled, waits) = match (head.status, log.parent(), agent) {
         // Whoever waited for a child is gone, so that it does not go on by itself.

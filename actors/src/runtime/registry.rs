@@ -193,7 +193,11 @@ impl Registry {
             let runs = locked(&self.runs);
             runs.abandoned && runs.known.is_empty()
         };
-        if left && let Some(supervisor) = self.supervisor.get() {
+        if !left {
+            return;
+        }
+        self.let_kin_go();
+        if let Some(supervisor) = self.supervisor.get() {
             supervisor.stop(None);
         }
     }

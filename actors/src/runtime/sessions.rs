@@ -125,7 +125,10 @@ impl Runtime {
         }
         let store = registry.house.store.clone();
         let deleted = store.delete_session(id.clone()).await?;
-        registry.unpark_session(&id);
+        // Whoever has found one meanwhile is not to wait for an ending that nobody writes.
+        for log in registry.unpark_session(&id) {
+            log.cancel_paused(&request);
+        }
         Ok(deleted)
     }
 

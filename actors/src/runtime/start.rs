@@ -18,7 +18,12 @@ use crate::{
     event::Started,
     id::RunId,
     message::Message,
-    run::{Run, Waiter, actor::Guard, log::RunLog},
+    run::{
+        Run, Waiter,
+        actor::Guard,
+        ending::Ending,
+        log::{Keeper, RunLog},
+    },
     store::AppendError,
     tool::ToolContext,
 };
@@ -171,6 +176,10 @@ pub(super) async fn start(
     let Err(error) = stored(&log).await else {
         return Ok(Run::new(log));
     };
+    // Its actor, which has done nothing yet, would do the same a moment later: whoever starts it again is not to be told
+    // that it is there.
+    log.end(Ending::store_lost(&error));
+    registry.settled(&log);
     let error = refused(id, &error);
     if let (Some(intent), StartError::Store { .. }) = (intent, &error) {
         // The run that was to be cancelled has not started.

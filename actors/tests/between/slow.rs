@@ -1,0 +1,87 @@
+//! A store that a test holds up.
+
+use std::sync::Arc;
+
+use quell_actors::{
+    RunEvent, RunHead, RunId, RunQuery, SessionHead, SessionQuery, Store, Timestamp,
+    sim::Gate,
+    store::{AppendError, BatchId, Events, Expected, ReadError, WriteError},
+};
+use tokio::sync::Notify;
+
+use crate::support::shared::SharedStore;
+
+/// A store that takes its time to delete a session, and to tell where a run stands.
+#[derive(Clone)]
+pub(crate) struct Slow {
+    store: SharedStore,
+    pub(crate) delete: Gate,
+    pub(crate) deleting: Arc<Notify>,
+    /// Looks when the first is open, and tells when the second is.
+    pub(crate) head: [Gate; 2],
+}
+
+impl Slow {
+    pub(crate) fn new(delete: Gate, head: [Gate; 2]) -> Slow {
+        Slow {
+            store: SharedStore::new(),
+            delete,
+            deleting: Arc::default(),
+            head,
+        }
+    }
+}
+
+impl Store for Slow {
+    async fn append(
+        &self,
+        run: RunId,
+        expected: Expected,
+        batch: BatchId,
+        events: Events,
+    ) -> Result<u64, AppendError> {
+        self.store.append(run, expected, batch, events).await
+    }
+
+    async fn head(&self, run: RunId) -> Result<Option<RunHead>, ReadError> {
+        self.head[0].wait().await;
+        let head = self.store.head(run).await;
+        self.head[1].wait().await;
+        head
+    }
+
+    async fn read(&self, run: RunId, after: u64, limit: usize) -> Result<Vec<RunEvent>, ReadError> {
+        self.store.read(run, after, limit).await
+    }
+
+    async fn runs(&self, query: RunQuery) -> Result<Vec<RunHead>, ReadError> {
+        self.store.runs(query).await
+    }
+
+    async fn session(&self, id: Arc<str>) -> Result<Option<SessionHead>, ReadError> {
+        self.store.session(id).await
+    }
+
+    async fn sessions(&self, query: SessionQuery) -> Result<Vec<SessionHead>, ReadError> {
+        self.store.sessions(query).await
+    }
+
+    async fn name_session(
+        &self,
+        id: Arc<str>,
+        name: Option<Arc<str>>,
+        at: Timestamp,
+    ) -> Result<(), WriteError> {
+        self.store.name_session(id, name, at).await
+    }
+
+    async fn delete_run(&self, run: RunId) -> Result<bool, WriteError> {
+        self.store.delete_run(run).await
+    }
+
+    async fn delete_session(&self, id: Arc<str>) -> Result<bool, WriteError> {
+        self.deleting.notify_one();
+        self.delete.wait().await;
+        self.store.delete_session(id).await
+    }
+}
