@@ -196,6 +196,13 @@ pub enum AppendError {
     Unavailable(Arc<str>),
 }
 
+impl AppendError {
+    /// Whether no try of the same append can succeed any more.
+    pub(crate) const fn is_final(&self) -> bool {
+        matches!(self, AppendError::Fenced { .. } | AppendError::Ended { .. })
+    }
+}
+
 /// Why a store could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -26,6 +26,9 @@ const MAX_BACKLOG: u64 = 1024;
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How often a store that was given up is asked whether it is back.
+const LATE: Duration = Duration::from_secs(5);
+
 type Answer = Result<u64, AppendError>;
 
 /// One append, with all that a retry needs.
@@ -142,8 +145,13 @@ impl RunLog {
                         None => return carrier.done(),
                     },
                     Err(error) => {
+                        let hopeless = batch.expected.last == 0 || error.is_final();
                         log.lose(error);
-                        return carrier.done();
+                        carrier.done();
+                        if !hopeless {
+                            log.store_late(batch).await;
+                        }
+                        return;
                     }
                 }
             }
@@ -252,6 +260,40 @@ impl RunLog {
             | State::Resting
             | State::Calling
             | State::Cancelling => self.poke.poke(),
+        }
+    }
+
+    /// Stores what was decided when the store is back. Nobody was shown it, but it is what happened: the run's ending, and how
+    /// its tools ended. Given up when the runtime is shut down; recovery settles the run then.
+    async fn store_late(self: &Arc<Self>, mut batch: Batch) {
+        loop {
+            tokio::time::sleep(LATE).await;
+            if !self.keeper.waits_for_store() {
+                return;
+            }
+            let until = Instant::now().checked_add(self.house.store_patience);
+            match answer_until(until, self.append(&batch)).await {
+                Ok(last) if last == batch.last() => {
+                    {
+                        let mut inner = self.lock();
+                        if matches!(inner.state, State::Ended(_)) && last == inner.decided {
+                            inner.lost = None;
+                        }
+                    }
+                    self.stored(last);
+                }
+                Ok(_) => continue,
+                Err(error) if error.is_final() => return,
+                Err(_) => continue,
+            }
+            let inner = self.lock();
+            if inner.is_settled() || inner.is_parked() {
+                return;
+            }
+            // While its tools are still being awaited there is nothing new, and the same batch is answered as before.
+            if inner.stored < inner.decided {
+                batch = Batch::new(self, &inner);
+            }
         }
     }
 

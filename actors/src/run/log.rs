@@ -44,6 +44,8 @@ pub(crate) trait Keeper: Send + Sync {
     fn parked(&self, run: &RunLog);
     /// Nothing of the run is under way any more: its ending is stored, or the store is lost. Its session is free.
     fn settled(&self, run: &RunLog);
+    /// Whether a store that was lost is still worth waiting for: the runtime has not been shut down.
+    fn waits_for_store(&self) -> bool;
     /// The run's status changed, and that is stored.
     fn changed(&self, change: StatusChange);
 }

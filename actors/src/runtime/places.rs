@@ -112,6 +112,11 @@ impl Keeper for Registry {
         self.stop_if_left();
     }
 
+    fn waits_for_store(&self) -> bool {
+        let runs = locked(&self.runs);
+        !runs.closed && !runs.abandoned
+    }
+
     fn changed(&self, change: StatusChange) {
         // Nobody may be listening.
         let _ = self.changes.send(change);

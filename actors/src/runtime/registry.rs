@@ -69,7 +69,7 @@ pub(super) struct Runs {
     pub(super) agents: HashMap<Arc<str>, Agent>,
     pub(super) closed: bool,
     /// No handle of the runtime is left: the supervisor goes with the last run.
-    abandoned: bool,
+    pub(super) abandoned: bool,
     pub(super) remembered: Remembered,
 }
 

@@ -6,6 +6,7 @@ mod support;
 
 mod deleting;
 mod kin;
+mod late;
 mod refused;
 mod restart;
 mod slow;

@@ -1,0 +1,74 @@
+//! A store that was lost, and comes back.
+
+use std::time::Duration;
+
+use quell_actors::{
+    CancelOutcome, EventKind, EventsError, Outcome, RunStatus, Runtime, RuntimeConfig, Shutdown,
+    Store, sim::Storyteller,
+};
+
+use crate::support::{Fault, FaultyStore, check_history, poet, settle, until};
+
+/// How often a store that was given up is asked whether it is back; a little more.
+const LATER: Duration = Duration::from_secs(6);
+
+fn impatient() -> RuntimeConfig {
+    RuntimeConfig {
+        store_patience: Duration::from_secs(1),
+        ..RuntimeConfig::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_decided_is_stored_when_the_store_is_back() {
+    for faults in [
+        Fault::UnknownBeforeStoring,
+        Fault::UnknownAfterStoring,
+        Fault::Unavailable,
+    ] {
+        let store = FaultyStore::open();
+        let runtime = Runtime::with_store(impatient(), store.clone());
+        let model = Storyteller::new("one two three").stall_at(1);
+        let run = runtime.start(&poet(model), "Go.").await.unwrap();
+        until(&run, |kind| matches!(kind, EventKind::Content { .. })).await;
+        store.fail(std::iter::repeat_n(faults, 10_000));
+        let answer = run.cancel().await;
+        assert!(matches!(
+            answer,
+            CancelOutcome::Accepted { durable: false, .. }
+        ));
+        let lost = run.outcome().await.unwrap_err();
+        assert!(matches!(lost, EventsError::StoreLost { .. }), "{lost:?}");
+        store.heal();
+        tokio::time::sleep(LATER).await;
+        settle().await;
+
+        let head = store.head(run.id()).await.unwrap().unwrap();
+        assert_eq!(head.status, RunStatus::Cancelled);
+        let stored = store.read(run.id(), 0, 100).await.unwrap();
+        check_history(&stored);
+        // Whoever still holds the run is told how it ended.
+        assert!(matches!(run.outcome().await, Ok(Outcome::Cancelled(_))));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_no_longer_for_a_store_that_is_lost() {
+    let store = FaultyStore::open();
+    let runtime = Runtime::with_store(impatient(), store.clone());
+    let model = Storyteller::new("one two three").stall_at(1);
+    let run = runtime.start(&poet(model), "Go.").await.unwrap();
+    until(&run, |kind| matches!(kind, EventKind::Content { .. })).await;
+    store.fail(std::iter::repeat_n(Fault::Unavailable, 10_000));
+    run.cancel().await;
+    assert!(run.outcome().await.is_err());
+    runtime.shutdown(Shutdown::default()).await;
+    store.heal();
+    tokio::time::sleep(LATER).await;
+    let head = store.head(run.id()).await.unwrap().unwrap();
+    assert_eq!(
+        head.status,
+        RunStatus::Running,
+        "that is for recovery to settle"
+    );
+}
