@@ -142,6 +142,9 @@ impl Runtime {
         let agent = registry
             .agent_of(&log)
             .ok_or_else(|| ContinueError::UnknownAgent(log.agent.clone()))?;
+        if let Some(session) = &log.session_id {
+            registry.tidy(session);
+        }
         let (seq, launch) = registry.readmit(&log, || {
             let seq = log.go_on_with(decisions.0)?;
             // A log that came from the store may not know them yet.

@@ -6,6 +6,7 @@ use super::{
     lanes::Waiting,
     launch::Launch,
     registry::{Known, Place, Registry, Runs, report},
+    timer::Timer,
 };
 use crate::{
     agent::Agent,
@@ -46,18 +47,20 @@ impl Registry {
             runs.known.insert(run, known);
             return;
         }
-        let next = known.holds.as_ref().and_then(|session| {
-            let Waiting { launch, timer } = runs.lanes.release(session, run)?;
-            let next = launch.log().id;
-            if let Some(known) = runs.known.get_mut(&next) {
-                known.holds = Some(session.clone());
-            }
-            let launch = runs.place(launch, self.config.max_live_runs);
-            Some((launch, timer))
-        });
+        let next = known
+            .holds
+            .as_ref()
+            .and_then(|session| runs.release(session, run, self.config.max_live_runs));
         drop(runs);
         report(quietly_drop(known));
         self.gone.notify_waiters();
+        self.go_ahead(next);
+    }
+}
+
+impl Registry {
+    /// Launches who has got a session, if there is a slot.
+    fn go_ahead(&self, next: Option<Next>) {
         if let Some((launch, timer)) = next {
             drop(timer);
             if let Some(launch) = launch {
@@ -65,7 +68,32 @@ impl Registry {
             }
         }
     }
+
+    /// Takes a session from runs whose ending, or pause, everybody can see. That is noted a moment later in any case; but
+    /// who has seen it and asks for the session is to find it as it is.
+    pub(super) fn tidy(&self, session: &Arc<str>) {
+        loop {
+            let mut runs = locked(&self.runs);
+            let holders = runs.lanes.holders(session).unwrap_or_default();
+            let over = |run: &&RunId| {
+                let known = runs.known.get(run);
+                known.is_some_and(|known| !known.log.is_at_work())
+            };
+            let Some(over) = holders.iter().find(over).copied() else {
+                return;
+            };
+            if let Some(known) = runs.known.get_mut(&over) {
+                known.holds = None;
+            }
+            let next = runs.release(session, over, self.config.max_live_runs);
+            drop(runs);
+            self.go_ahead(next);
+        }
+    }
 }
+
+/// Who has got a session: what to launch, if there is a slot, and the timer of its waiting.
+type Next = (Option<Launch>, Option<Timer>);
 
 impl Keeper for Registry {
     fn ended(&self, run: &RunLog) {
@@ -128,6 +156,15 @@ impl Runs {
     fn knows(&self, log: &RunLog) -> bool {
         let known = self.known.get(&log.id);
         known.is_some_and(|known| std::ptr::eq(Arc::as_ptr(&known.log), log))
+    }
+
+    /// Takes a session from a run, and gives it to the next.
+    fn release(&mut self, session: &Arc<str>, run: RunId, max_live: usize) -> Option<Next> {
+        let Waiting { launch, timer } = self.lanes.release(session, run)?;
+        if let Some(known) = self.known.get_mut(&launch.log().id) {
+            known.holds = Some(session.clone());
+        }
+        Some((self.place(launch, max_live), timer))
     }
 
     /// Takes back the slot, or the place in a queue, of a run that leaves it.

@@ -148,6 +148,9 @@ pub(super) async fn start(
         parent: run.parent,
         input,
     };
+    if let Some(session) = &asks.session {
+        registry.tidy(session);
+    }
     let Accepted {
         log,
         launch,
