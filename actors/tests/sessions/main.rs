@@ -10,6 +10,7 @@ mod history;
 mod interrupts;
 mod kept;
 mod kin;
+mod seen;
 mod turns;
 mod waiting;
 
