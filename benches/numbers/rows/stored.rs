@@ -97,8 +97,10 @@ pub(super) fn token(options: &Options, table: &mut Table) -> Result<()> {
     let runs = options.pick(100, 1_000);
     let sample = |keeping| tokio.block_on(delays(keeping, runs));
     let (mut p50, mut p99) = (Pairs::default(), Pairs::default());
+    let mut costs = Pairs::default();
     for _ in 0..options.pairs() {
-        let (file, memory) = (sample(Keeping::File)?, sample(Keeping::Memory)?);
+        let ((file, cost), (memory, control)) = (sample(Keeping::File)?, sample(Keeping::Memory)?);
+        costs.push(cost, control);
         p50.push(file.median(), memory.median());
         p99.push(file.quantile(0.99), memory.quantile(0.99));
     }
@@ -117,6 +119,8 @@ pub(super) fn token(options: &Options, table: &mut Table) -> Result<()> {
             verdict,
         );
     }
+    let what = format!("CPU per token, {runs} runs x 50/s, one append each; control: in memory");
+    table.pairs(what, "stated", &costs, time, Verdict::Stated);
     Ok(())
 }
 
@@ -147,10 +151,11 @@ impl Model for Clock {
     }
 }
 
-/// How long each word of a fleet took, in seconds.
-async fn delays(keeping: Keeping, runs: usize) -> Result<Samples> {
+/// How long each word of a fleet took, and the CPU time of one, in seconds.
+async fn delays(keeping: Keeping, runs: usize) -> Result<(Samples, f64)> {
     LazyLock::force(&EPOCH);
     let (runtime, _scratch) = keeping.runtime(runs)?;
+    let cpu = clocks::cpu();
     let agent = Agent::new("clock", Clock);
     let mut readers = Vec::with_capacity(runs);
     for _ in 0..runs {
@@ -161,7 +166,8 @@ async fn delays(keeping: Keeping, runs: usize) -> Result<Samples> {
     for reader in readers {
         all.extend(reader.await??);
     }
-    Ok(all.into_iter().collect())
+    let cost = (clocks::cpu() - cpu).as_secs_f64() / (runs * TICKS) as f64;
+    Ok((all.into_iter().collect(), cost))
 }
 
 async fn read_delays(run: Run) -> Result<Vec<f64>> {
