@@ -8,6 +8,10 @@ use crate::{
     message::ToolCall,
 };
 
+/// What a model is told of a call that was at work when the process ended.
+pub(super) const UNKNOWN_OUTCOME: &str =
+    "It is not known whether the call was done: the process ended while it was at work.";
+
 /// The calls of one run that have no result, and, after a cancel, how those ended that had none then.
 #[derive(Debug, Default)]
 pub(super) struct OpenCalls {
@@ -131,10 +135,7 @@ impl OpenCalls {
                     ToolFault::NotStarted,
                     "The call was not begun: the run had failed.",
                 ),
-                ToolEnd::Unknown => (
-                    ToolFault::UnknownOutcome,
-                    "It is not known whether the call was done: the process ended while it was at work.",
-                ),
+                ToolEnd::Unknown => (ToolFault::UnknownOutcome, UNKNOWN_OUTCOME),
                 ToolEnd::Finished | ToolEnd::Stopped | ToolEnd::Abandoned => fault,
             };
             results.push(tool_error(&open.call, kind, words));

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     calls::bytes_of,
     log::{Cancel, House, Inner, Keeper, LogLimits, RunLog, nonce, run_span},
-    open::tool_error,
+    open::{UNKNOWN_OUTCOME, tool_error},
     poke::Poke,
 };
 use crate::{
@@ -122,8 +122,7 @@ impl RunLog {
         let now = Instant::now();
         for call in unknown {
             inner.open.close(&call.id);
-            let words = "It is not known whether the call was done: the process ended while it was at work.";
-            let kind = tool_error(&call, ToolFault::UnknownOutcome, words);
+            let kind = tool_error(&call, ToolFault::UnknownOutcome, UNKNOWN_OUTCOME);
             self.write(&mut inner, now, kind);
         }
         self.continued(&mut inner, Continued::default());

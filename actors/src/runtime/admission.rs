@@ -142,10 +142,10 @@ impl Registry {
             if runs.lanes.holders(session).is_some() && !of_parent {
                 match asks.when_busy {
                     WhenBusy::Parallel => {}
-                    WhenBusy::Reject if runs.is_busy(session) => {
+                    WhenBusy::Reject => {
                         return Err(StartError::SessionBusy(session.clone()));
                     }
-                    WhenBusy::Reject | WhenBusy::Queue => {
+                    WhenBusy::Queue => {
                         self.check_lane(runs, session)?;
                         return Ok(Entry::Wait { first: false });
                     }

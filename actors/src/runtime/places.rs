@@ -237,14 +237,6 @@ impl Runs {
             .map(|known| known.log.clone())
             .collect()
     }
-
-    /// Whether a session is held or waited for. A run whose ending everybody can see holds it no longer, though that may
-    /// have to be noted yet.
-    pub(super) fn is_busy(&self, session: &str) -> bool {
-        let holders = self.lanes.holders(session).unwrap_or_default();
-        let mut holders = holders.iter().filter_map(|holder| self.known.get(holder));
-        self.lanes.waiting(session) > 0 || holders.any(|known| known.log.is_at_work())
-    }
 }
 
 /// What waited for something, and does so no longer. Kept to be dropped outside the lock.
