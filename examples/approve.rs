@@ -7,8 +7,12 @@
 use std::{env, error::Error, fs, path::Path};
 
 use quell::{
-    Agent, Decisions, EventKind, Recover, RunId, RunQuery, Runtime, RuntimeConfig, ToolContext,
-    sim::Storyteller, stores::SqliteStore, tool,
+    Agent, EventKind, RunId, Runtime, ToolContext,
+    runtime::{Decisions, Recover, RuntimeConfig},
+    sim::Storyteller,
+    store::RunQuery,
+    stores::SqliteStore,
+    tool,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -5,7 +5,7 @@
 
 #![allow(clippy::print_stdout, reason = "printing is its purpose")]
 
-use quell::{Agent, Delivery, EventKind, Run, Runtime, sim::Storyteller};
+use quell::{Agent, EventKind, Run, Runtime, run::Delivery, sim::Storyteller};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 
 /// The supervisor. The run is its child, as the editor is.

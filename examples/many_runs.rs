@@ -8,7 +8,8 @@ use std::{error::Error, time::Duration};
 
 use indicatif::ProgressBar;
 use quell::{
-    Agent, CancelReason, CancelRequest, EventsError, Outcome, Run, Runtime, Which, sim::Storyteller,
+    Agent, CancelReason, CancelRequest, Outcome, Run, Runtime, error::EventsError, runtime::Scope,
+    sim::Storyteller,
 };
 use tokio::task::JoinSet;
 
@@ -41,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let reason = CancelReason::Because("the poems are told".into());
     let answers = runtime
-        .cancel_all(Which::Agent("novelist".into()), CancelRequest::new(reason))
+        .cancel_all(Scope::Agent("novelist".into()), CancelRequest::new(reason))
         .await;
     while let Some(outcome) = novels.join_next().await {
         summary.add(&outcome??);

@@ -15,7 +15,11 @@ use std::{
 };
 
 use quell::{
-    Agent, OnCrash, Recover, RunId, Runtime, RuntimeConfig, sim::Storyteller, stores::SqliteStore,
+    Agent, RunId, Runtime,
+    agent::OnCrash,
+    runtime::{Recover, RuntimeConfig},
+    sim::Storyteller,
+    stores::SqliteStore,
 };
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -55,7 +59,7 @@ async fn first(file: &Path) -> Result<(), Failure> {
             events.next().await.transpose()?;
         }
         // What was seen is stored, so it may be told.
-        println!("{} has begun to speak", run.agent());
+        println!("{} has begun to speak", run.agent_name());
     }
     std::future::pending().await
 }
@@ -80,7 +84,7 @@ async fn second(file: &Path) -> Result<(), Failure> {
     for id in recovered.interrupted.iter().chain(&recovered.resumed) {
         let run = runtime.get(*id).await?.ok_or("a run is gone")?;
         let outcome = run.outcome().await?;
-        println!("{}: {}", run.agent(), outcome.status());
+        println!("{}: {}", run.agent_name(), outcome.status());
         println!("    kept: {:?}", outcome.text());
     }
     store.close().await;

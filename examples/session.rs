@@ -8,8 +8,13 @@ use std::error::Error;
 
 use futures::{Stream, stream};
 use quell::{
-    Agent, FinishReason, Message, Model, ModelChunk, ModelError, ModelRequest, NewRun, Outcome,
-    RunQuery, Runtime, WhenBusy, sim::Storyteller,
+    Agent, Model, NewRun, Outcome, Runtime,
+    message::Message,
+    model::{ModelChunk, ModelError, ModelRequest},
+    outcome::FinishReason,
+    runtime::WhenBusy,
+    sim::Storyteller,
+    store::RunQuery,
 };
 
 /// A model that says what it was last asked, and how much it has been shown.

@@ -8,7 +8,12 @@
 
 use std::{error::Error, time::Duration};
 
-use quell::{Agent, Limits, ModelError, ModelErrorKind, Outcome, Runtime, sim::Storyteller};
+use quell::{
+    Agent, Outcome, Runtime,
+    agent::Limits,
+    model::{ModelError, ModelErrorKind},
+    sim::Storyteller,
+};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -42,7 +47,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Outcome::Cancelled(partial) => partial.receipt.reason.to_string(),
             Outcome::Error(error) => error.message.clone(),
         };
-        println!("{}: {} ({why})", run.agent(), outcome.status());
+        println!("{}: {} ({why})", run.agent_name(), outcome.status());
         println!("    kept: {:?}", outcome.text());
     }
     Ok(())

@@ -10,7 +10,9 @@
 
 use std::{error::Error, time::Duration};
 
-use quell::{Agent, EventKind, Outcome, Runtime, Tool, ToolContext, ToolError, sim::Storyteller};
+use quell::{
+    Agent, EventKind, Outcome, Runtime, Tool, ToolContext, sim::Storyteller, tool::ToolError,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;

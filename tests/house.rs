@@ -180,7 +180,7 @@ const KNOWN_IN_ONE_PLACE: &[(&str, &[&str], &str)] = &[
     ("todo!", &[], "nothing is left undone"),
     (
         "machine::{Effect",
-        &["actors/src/run/judge.rs", "actors/src/run/stop.rs"],
+        &["actors/src/run/judge.rs", "actors/src/run/judge/"],
         "only the judge asks the law",
     ),
     (
@@ -214,7 +214,7 @@ const KNOWN_IN_ONE_PLACE: &[(&str, &[&str], &str)] = &[
         &[
             "actors/src/run/flush.rs",
             "actors/src/run/subscribe.rs",
-            "actors/src/run/tools.rs",
+            "actors/src/run/call_tasks.rs",
             "actors/src/runtime/timer.rs",
         ],
         "appends, calls of tools and timers are tasks, and each has an owner",

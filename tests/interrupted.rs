@@ -20,10 +20,12 @@ use std::{
 };
 
 use quell::{
-    Agent, AnyTool, EventKind, Model, NewRun, OnCancel, Outcome, Partial, Run, Runtime,
-    ToolContext, ToolEnd, ToolError,
+    Agent, EventKind, Model, NewRun, Outcome, Run, Runtime, ToolContext,
+    cancel::ToolEnd,
+    outcome::Partial,
     sim::{Gate, Storyteller},
     tool,
+    tool::{AnyTool, OnCancel, ToolError},
     tools::ProcessTool,
 };
 use serde_json::{Value, json};

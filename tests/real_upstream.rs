@@ -20,8 +20,15 @@ use std::{
 };
 
 use quell::{
-    Agent, Cut, EventKind, FinishReason, Message, ModelChunk, ModelErrorKind, Outcome, Run,
-    RunStatus, Runtime, ToolCall, ToolContext, ToolSpec, UsageSource, sim::check_chat, tool,
+    Agent, EventKind, Outcome, Run, RunStatus, Runtime, ToolContext,
+    cancel::Activity,
+    message::{Message, ToolCall},
+    model::{ModelChunk, ModelErrorKind},
+    outcome::FinishReason,
+    sim::check_chat,
+    tool,
+    tool::ToolSpec,
+    usage::UsageSource,
 };
 use serde_json::{Value, json};
 use tokio::time::interval;
@@ -97,7 +104,7 @@ async fn one_cancel_while_streaming(server: &Server) -> Duration {
         "cancel while {}: slot idle after {idle:?}; {made} tokens made of {ASKED} asked; receipt: {:?}, {}",
         partial.receipt.cut, partial.receipt.took, partial.receipt.usage,
     );
-    assert_eq!(partial.receipt.cut, Cut::Streaming);
+    assert_eq!(partial.receipt.cut, Activity::Streaming);
     assert!(made < 1_000, "{made} tokens were made");
     assert!(!partial.text.is_empty());
     idle

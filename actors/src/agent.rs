@@ -31,7 +31,7 @@ struct Inner {
     tools: Vec<AnyTool>,
     specs: Arc<[Arc<ToolSpec>]>,
     prices: Option<Prices>,
-    interrupted: Interrupted,
+    interrupted: InterruptedAnswers,
     history_runs: usize,
     on_crash: OnCrash,
 }
@@ -53,7 +53,7 @@ impl Agent {
             tools: Vec::new(),
             specs: Arc::new([]),
             prices: None,
-            interrupted: Interrupted::default(),
+            interrupted: InterruptedAnswers::default(),
             history_runs: HISTORY_RUNS,
             on_crash: OnCrash::default(),
         }))
@@ -71,7 +71,7 @@ impl Agent {
     ///     .deadline(Duration::from_secs(60))
     ///     .build()?;
     /// assert_eq!(agent.name(), "poet");
-    /// # Ok::<(), quell_actors::AgentError>(())
+    /// # Ok::<(), quell_actors::error::AgentError>(())
     /// ```
     pub fn builder(name: impl Into<Arc<str>>, model: impl Model) -> AgentBuilder {
         AgentBuilder(Agent::new(name, model))
@@ -118,7 +118,7 @@ impl Agent {
     }
 
     /// What the model is shown of an answer that was cut.
-    pub fn interrupted(&self) -> Interrupted {
+    pub fn interrupted(&self) -> InterruptedAnswers {
         self.0.interrupted
     }
 
@@ -247,7 +247,7 @@ impl AgentBuilder {
     }
 
     /// Decides what the model is shown of an answer that was cut.
-    pub fn interrupted(mut self, interrupted: Interrupted) -> AgentBuilder {
+    pub fn interrupted(mut self, interrupted: InterruptedAnswers) -> AgentBuilder {
         self.inner().interrupted = interrupted;
         self
     }
@@ -279,7 +279,7 @@ impl AgentBuilder {
 /// What the model is shown, in later requests of the session, of an answer that was cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Interrupted {
+pub enum InterruptedAnswers {
     /// What it had said, marked as interrupted.
     #[default]
     Marked,
@@ -295,7 +295,7 @@ pub enum OnCrash {
     #[default]
     Fail,
     /// It goes on after its last completed step: the model is asked again, tools that had not begun are called, and of
-    /// those that were at work only the ones that say so ([`ToolSettings::repeatable`](crate::ToolSettings)) are called
+    /// those that were at work only the ones that say so ([`ToolSettings::repeatable`](crate::tool::ToolSettings)) are called
     /// again; of the others the model is told that their outcome is not known.
     Resume,
 }

@@ -16,13 +16,13 @@ use crate::{
 pub enum CancelReason {
     /// Somebody asked for it.
     Requested,
-    /// The run had been at work for as long as it may be ([`Limits::deadline`](crate::Limits::deadline)).
+    /// The run had been at work for as long as it may be ([`Limits::deadline`](crate::agent::Limits::deadline)).
     Deadline,
-    /// The model had not said anything in time ([`Limits::first_token`](crate::Limits::first_token)).
+    /// The model had not said anything in time ([`Limits::first_token`](crate::agent::Limits::first_token)).
     FirstToken,
-    /// The model fell silent for too long ([`Limits::silence`](crate::Limits::silence)).
+    /// The model fell silent for too long ([`Limits::silence`](crate::agent::Limits::silence)).
     Silence,
-    /// The run reached a limit of size, tokens, cost, turns or tool calls ([`Limits`](crate::Limits)); `by` says which.
+    /// The run reached a limit of size, tokens, cost, turns or tool calls ([`Limits`](crate::agent::Limits)); `by` says which.
     Budget,
     /// The session was busy for longer than a run waits for it.
     SessionBusy,
@@ -72,7 +72,7 @@ pub struct CancelRequest {
     #[serde(default)]
     pub by: Option<Arc<str>>,
     /// Whether a cancel of an id that is not known is remembered, so that the run is cancelled as soon as it starts.
-    /// Such intents are bounded in number and in age ([`RuntimeConfig`](crate::RuntimeConfig)).
+    /// Such intents are bounded in number and in age ([`RuntimeConfig`](crate::runtime::RuntimeConfig)).
     #[serde(default)]
     pub remember: bool,
 }
@@ -141,7 +141,7 @@ impl CancelOutcome {
 /// What the run was at when its cancel was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cut {
+pub enum Activity {
     /// It waited for a free slot; no model was asked.
     Pending,
     /// It had a slot, and no model had been asked yet.
@@ -162,18 +162,18 @@ pub enum Cut {
     Paused,
 }
 
-impl fmt::Display for Cut {
+impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Cut::Pending => "waiting in the queue",
-            Cut::Starting => "starting",
-            Cut::Connecting => "connecting to the model",
-            Cut::FirstToken => "waiting for the first token",
-            Cut::Streaming => "streaming",
-            Cut::Silent => "waiting for a silent model",
-            Cut::Retrying => "asleep before a retry",
-            Cut::Tool => "waiting for tools",
-            Cut::Paused => "waiting for a person's decision",
+            Activity::Pending => "waiting in the queue",
+            Activity::Starting => "starting",
+            Activity::Connecting => "connecting to the model",
+            Activity::FirstToken => "waiting for the first token",
+            Activity::Streaming => "streaming",
+            Activity::Silent => "waiting for a silent model",
+            Activity::Retrying => "asleep before a retry",
+            Activity::Tool => "waiting for tools",
+            Activity::Paused => "waiting for a person's decision",
         })
     }
 }
@@ -190,14 +190,14 @@ pub struct Receipt {
     /// Who asked, when that is known.
     pub by: Option<Arc<str>>,
     /// What was cut.
-    pub cut: Cut,
+    pub cut: Activity,
     /// From the acceptance of the cancel until everything the run had at work was dropped, its connection included. In
     /// whole microseconds when serialised.
     #[serde(rename = "took_us", with = "micros")]
     pub took: Duration,
     /// Tokens used, and where that number comes from.
     pub usage: Usage,
-    /// What they cost, when the agent has [`Prices`](crate::Prices).
+    /// What they cost, when the agent has [`Prices`](crate::usage::Prices).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<Money>,
     /// The calls of tools that were open when the cancel was accepted, and how each ended.
@@ -213,9 +213,9 @@ pub struct Receipt {
 /// How a cancel ended one call of a tool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolReceipt {
-    /// Which call.
+    /// Scope call.
     pub id: Arc<str>,
-    /// Which tool.
+    /// Scope tool.
     pub name: Arc<str>,
     /// How it ended.
     pub end: ToolEnd,

@@ -38,28 +38,28 @@
 //!
 //! * [`Agent`] says who answers, [`Runtime`] starts runs, [`Run`] stands for one.
 //! * [`RunEvent`] and [`EventKind`] are what a run says, [`Outcome`] is how it ends.
-//! * [`CancelRequest`], [`CancelOutcome`] and [`Receipt`] are the words of a cancel.
+//! * [`CancelRequest`], [`CancelOutcome`] and [`Receipt`](cancel::Receipt) are the words of a cancel.
 //! * [`Model`] and [`Store`] are the seams: implement them to bring your own.
 //! * [`sim`] is a model that needs no network, for demos, load, and your own tests.
-//! * [`Delivery`] is how an actor of yours hears a run.
+//! * [`Delivery`](run::Delivery) is how an actor of yours hears a run.
 
-// words: plain data, and the only things that are serialised
-mod cancel;
-mod error;
-mod event;
-mod id;
-mod message;
-mod outcome;
+// words: plain data
+pub mod cancel;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod message;
+pub mod outcome;
 mod status;
 mod transcript;
-mod usage;
+pub mod usage;
 
 // law: pure
 mod machine;
 
-// seams: traits, and what has no world of its own
-mod agent;
-mod model;
+// seams: traits, and what needs no world of its own
+pub mod agent;
+pub mod model;
 pub mod sim;
 pub mod store;
 pub mod tool;
@@ -68,31 +68,21 @@ pub mod tool;
 mod clock;
 mod lock;
 mod panics;
-mod run;
-mod runtime;
+pub mod run;
+pub mod runtime;
 
-pub use agent::{Agent, AgentBuilder, Interrupted, Limits, OnCrash, RetryPolicy};
-pub use cancel::{CancelOutcome, CancelReason, CancelRequest, Cut, Receipt, ToolEnd, ToolReceipt};
-pub use error::{AgentError, ContinueError, EventsError, SessionError, StartError};
-pub use event::{
-    CancelRequested, Continued, Decision, EventKind, ModelRequestCompleted, Paused, RunEvent,
-    Started, StatusChange, ToolCallCompleted, ToolCallError, ToolCallProcess, ToolCallProgress,
-    ToolFault,
+pub use self::{
+    agent::Agent,
+    cancel::{CancelOutcome, CancelReason, CancelRequest},
+    event::{EventKind, RunEvent},
+    id::RunId,
+    model::Model,
+    outcome::Outcome,
+    run::Run,
+    runtime::{NewRun, Runtime},
+    status::RunStatus,
+    store::Store,
+    tool::{Tool, ToolContext},
 };
-pub use id::{InvalidRunId, RunId, Timestamp};
-pub use message::{Message, ToolCall};
-pub use model::{
-    Model, ModelChunk, ModelError, ModelErrorKind, ModelRequest, ModelUsage, Retry, ToolCallDelta,
-};
-pub use outcome::{ErrorReason, FinishReason, Outcome, Partial, Reply, RunError};
 /// The release of ractor that this crate speaks.
 pub use ractor;
-pub use run::{CancelOnDrop, Delivery, EventStream, Run, SteerOutcome};
-pub use runtime::{
-    Decisions, NewRun, Recover, Recovered, RunInfo, Runtime, RuntimeConfig, Shutdown,
-    ShutdownReport, WhenBusy, Which,
-};
-pub use status::RunStatus;
-pub use store::{MemoryStore, RunHead, RunQuery, SessionHead, SessionQuery, Store};
-pub use tool::{AnyTool, OnCancel, Tool, ToolContext, ToolError, ToolSettings, ToolSpec};
-pub use usage::{Money, Prices, Usage, UsageSource};

@@ -20,12 +20,12 @@ use crate::{message::Message, outcome::FinishReason, tool::ToolSpec};
 /// * The stream says [`ModelChunk::Connected`] when the provider has answered, then what it hears, and
 ///   [`ModelChunk::Finished`] last. A stream that ends without `Finished` was cut off: its run ends `Error`.
 /// * It never retries by itself once it has yielded anything but `Connected`. Before that the runtime retries an error
-///   that allows it, as the agent's [`RetryPolicy`](crate::RetryPolicy) says, asleep where a cancel reaches it.
+///   that allows it, as the agent's [`RetryPolicy`](crate::agent::RetryPolicy) says, asleep where a cancel reaches it.
 /// * A panic ends the one run.
 ///
 /// ```
 /// use futures::{Stream, stream};
-/// use quell_actors::{FinishReason, Model, ModelChunk, ModelError, ModelRequest};
+/// use quell_actors::{Model, model::{ModelChunk, ModelError, ModelRequest}, outcome::FinishReason};
 ///
 /// struct Echo;
 ///
@@ -99,7 +99,7 @@ pub enum ModelChunk {
 /// and the `arguments` are joined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolCallDelta {
-    /// Which call of the answer, from 0.
+    /// Scope call of the answer, from 0.
     pub index: u32,
     /// The call's id.
     pub id: Option<String>,

@@ -1,23 +1,19 @@
 //! One run, as whoever started it holds it.
 
 pub(crate) mod actor;
-mod budget;
-pub(crate) mod calls;
+mod call_tasks;
+mod cancel_on_drop;
 mod drive;
 pub(crate) mod ending;
 mod events;
 mod flush;
-mod guard;
-mod judge;
+pub(crate) mod judge;
 pub(crate) mod log;
-mod open;
+mod open_calls;
 mod poke;
 mod restore;
-mod steer;
-mod stop;
 mod subscribe;
 mod tally;
-mod tools;
 pub(crate) mod waiters;
 mod work;
 
@@ -35,10 +31,10 @@ use ractor::{ActorRef, Message};
 use tokio::time::timeout;
 
 pub use self::{
-    events::EventStream, guard::CancelOnDrop, steer::SteerOutcome, subscribe::Delivery,
+    cancel_on_drop::CancelOnDrop, events::EventStream, judge::SteerOutcome, subscribe::Delivery,
 };
-use self::{log::RunLog, stop::Decision, waiters::WaiterKey};
-pub(crate) use self::{subscribe::feed, work::Recall};
+use self::{judge::CancelDecision, log::RunLog, waiters::WaiterKey};
+pub(crate) use self::{subscribe::feed, work::LoadHistory};
 use crate::{
     cancel::{CancelOutcome, CancelRequest},
     error::EventsError,
@@ -70,7 +66,7 @@ impl Run {
     }
 
     /// The name of the agent.
-    pub fn agent(&self) -> &str {
+    pub fn agent_name(&self) -> &str {
         &self.log.agent
     }
 
@@ -103,7 +99,7 @@ impl Run {
     where
         M: Message + From<Delivery>,
     {
-        feed(&self.log.house.tokio, self.events(), actor.clone());
+        feed(&self.log.env.tokio, self.events(), actor.clone());
     }
 
     /// Cancels the run: [`cancel_with`](Run::cancel_with) the reason `Requested`. Who does not care for the answer drops
@@ -129,12 +125,12 @@ impl Run {
         let log = self.log.clone();
         async move {
             match decision {
-                Decision::Accepted { seq } => CancelOutcome::Accepted {
+                CancelDecision::Accepted { seq } => CancelOutcome::Accepted {
                     seq,
                     durable: durable(&log, seq).await,
                 },
-                Decision::AlreadyCancelling => CancelOutcome::AlreadyCancelling,
-                Decision::AlreadyEnded(status) => CancelOutcome::AlreadyEnded { status },
+                CancelDecision::AlreadyCancelling => CancelOutcome::AlreadyCancelling,
+                CancelDecision::AlreadyEnded(status) => CancelOutcome::AlreadyEnded { status },
             }
         }
     }
@@ -190,7 +186,7 @@ async fn durable(log: &Arc<RunLog>, seq: u64) -> bool {
 /// that has none, and may wait there while that runtime goes. A timer then panics, and there is nothing to wait for.
 async fn within<T>(log: &RunLog, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
     let timed = {
-        let _in_tokio = log.house.tokio.enter();
+        let _in_tokio = log.env.tokio.enter();
         timeout(limit, work)
     };
     let timed = AssertUnwindSafe(timed).catch_unwind();

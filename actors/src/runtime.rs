@@ -2,17 +2,17 @@
 
 mod admission;
 mod cancel;
-mod continues;
-mod lanes;
+mod continue_run;
+mod history;
 mod launch;
-mod parked;
-mod places;
-mod recall;
+mod paused;
+mod reads;
 mod recover;
 mod registry;
-mod restores;
+mod session_queue;
 mod sessions;
 mod shutdown;
+mod slots;
 mod start;
 mod supervisor;
 mod timer;
@@ -25,14 +25,14 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 pub use self::{
-    cancel::Which,
-    continues::Decisions,
-    lanes::WhenBusy,
+    cancel::Scope,
+    continue_run::Decisions,
     recover::{Recover, Recovered},
+    session_queue::WhenBusy,
     shutdown::{Shutdown, ShutdownReport},
     start::NewRun,
 };
-use self::{parked::Found, registry::Registry};
+use self::{paused::Found, registry::Registry};
 use crate::{
     agent::Agent,
     error::{EventsError, StartError},
@@ -100,7 +100,7 @@ impl Default for RuntimeConfig {
 /// A run that has not ended, as [`Runtime::list`] shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunInfo {
-    /// Which run.
+    /// Scope run.
     pub run_id: RunId,
     /// The name of its agent.
     pub agent: Arc<str>,
@@ -208,15 +208,15 @@ impl Runtime {
         Ok(match registry.find_or_restore(id).await? {
             Found::Log(log) => Some(Run::new(log)),
             Found::Stored(head) => {
-                let (house, keeper) = (registry.house.clone(), registry.clone());
-                Some(Run::new(RunLog::stored_only(&head, house, keeper)))
+                let (env, host) = (registry.env.clone(), registry.clone());
+                Some(Run::new(RunLog::stored_only(&head, env, host)))
             }
             Found::Nothing => None,
         })
     }
 
     /// All runs that are at work or wait for a slot or their session, in no order. Paused runs are not among them: ask
-    /// [`runs`](Runtime::runs) for [`RunQuery::unfinished`](crate::RunQuery::unfinished).
+    /// [`runs`](Runtime::runs) for [`RunQuery::unfinished`](crate::store::RunQuery::unfinished).
     pub fn list(&self) -> Vec<RunInfo> {
         self.registry()
             .all()
@@ -250,7 +250,7 @@ impl Runtime {
                 Err(broadcast::error::RecvError::Closed) => None,
             }
         });
-        feed(&self.registry().house.tokio, changes.boxed(), actor.clone());
+        feed(&self.registry().env.tokio, changes.boxed(), actor.clone());
     }
 }
 

@@ -1,7 +1,7 @@
 //! The seam to tools: what a model may ask to be done.
 //!
 //! ```
-//! use quell_actors::{Agent, ToolContext, sim::Storyteller, tool};
+//! use quell_actors::{Agent, ToolContext, tool, sim::Storyteller};
 //!
 //! #[derive(serde::Deserialize, schemars::JsonSchema)]
 //! struct Sum {
@@ -13,7 +13,7 @@
 //!     Ok(sum.a + sum.b)
 //! });
 //! let agent = Agent::builder("clerk", Storyteller::endless()).tool(add).build()?;
-//! # Ok::<(), quell_actors::AgentError>(())
+//! # Ok::<(), quell_actors::error::AgentError>(())
 //! ```
 
 mod any;
@@ -113,7 +113,7 @@ pub enum OnCancel {
     Drop,
     /// It is dropped after this time, unless it has come to its end before.
     Grace(Duration),
-    /// It is awaited, for as long as the cancel limit of the agent allows ([`Limits`](crate::Limits)), and then dropped.
+    /// It is awaited, for as long as the cancel limit of the agent allows ([`Limits`](crate::agent::Limits)), and then dropped.
     /// For what must not be cut in the middle, such as moving money.
     Finish,
 }

@@ -6,8 +6,10 @@ mod support;
 use std::time::Duration;
 
 use quell_actors::{
-    Agent, AgentError, CancelReason, Message, NewRun, Outcome, RunId, RunStatus, Runtime,
-    RuntimeConfig, Shutdown, ShutdownReport, StartError,
+    Agent, CancelReason, NewRun, Outcome, RunId, RunStatus, Runtime,
+    error::{AgentError, StartError},
+    message::Message,
+    runtime::{RuntimeConfig, Shutdown, ShutdownReport},
     sim::{Gate, Storyteller},
 };
 use support::{all_events, ended, guarded, nothing_left, poet};
@@ -233,7 +235,10 @@ async fn a_shutdown_lets_runs_finish_and_cancels_the_rest() {
 async fn a_shutdown_ends_what_cannot_be_stopped() {
     // A model that blocks its thread is deaf to everything; on a real clock, on a thread of its own.
     use futures::{Stream, stream};
-    use quell_actors::{Model, ModelChunk, ModelError, ModelRequest};
+    use quell_actors::{
+        Model,
+        model::{ModelChunk, ModelError, ModelRequest},
+    };
     use std::sync::{Arc, Mutex, mpsc};
 
     struct Deaf(Arc<Mutex<mpsc::Receiver<()>>>, mpsc::Sender<()>);

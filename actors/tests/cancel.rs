@@ -6,30 +6,35 @@ mod support;
 use std::time::Duration;
 
 use quell_actors::{
-    CancelOutcome, CancelReason, CancelRequest, Cut, EventKind, ModelError, ModelErrorKind,
-    ModelUsage, Retry, RunStatus, Runtime, RuntimeConfig, UsageSource,
+    CancelOutcome, CancelReason, CancelRequest, EventKind, RunStatus, Runtime,
+    cancel::Activity,
+    model::{ModelError, ModelErrorKind, ModelUsage, Retry},
+    runtime::RuntimeConfig,
     sim::{Gate, Storyteller},
+    usage::UsageSource,
 };
 use support::{all_events, ended, names, nothing_left, partial, poet, until};
 use tokio::time::Instant;
 
 /// Brings a run into a state, cancels it there, and checks what is promised of every cancel: it is accepted, the model's
 /// stream is gone when the answer comes, the run ends cancelled with what it had said, and no time passes.
-async fn cut_in(state: Cut, model: Storyteller, text: &str) {
+async fn cut_in(state: Activity, model: Storyteller, text: &str) {
     let runtime = Runtime::new();
     let probe = model.probe();
     let run = runtime.start(&poet(model), "Sing.").await.unwrap();
     match state {
-        Cut::Pending | Cut::Tool | Cut::Paused => unreachable!("it has a slot, and no tools"),
-        Cut::Starting => {}
-        Cut::Connecting => probe.asked(1).await,
-        Cut::FirstToken => {
+        Activity::Pending | Activity::Tool | Activity::Paused => {
+            unreachable!("it has a slot, and no tools")
+        }
+        Activity::Starting => {}
+        Activity::Connecting => probe.asked(1).await,
+        Activity::FirstToken => {
             probe.asked(1).await;
             while probe.chunks() < 1 {
                 tokio::task::yield_now().await;
             }
         }
-        Cut::Streaming | Cut::Silent => {
+        Activity::Streaming | Activity::Silent => {
             let mut said = String::new();
             let mut events = run.events();
             while said != text {
@@ -37,11 +42,11 @@ async fn cut_in(state: Cut, model: Storyteller, text: &str) {
                     said.push_str(&text);
                 }
             }
-            if state == Cut::Silent {
+            if state == Activity::Silent {
                 tokio::time::advance(Duration::from_secs(10)).await;
             }
         }
-        Cut::Retrying => {
+        Activity::Retrying => {
             until(&run, |kind| {
                 matches!(kind, EventKind::ModelRequestCompleted(_))
             })
@@ -71,38 +76,38 @@ async fn cut_in(state: Cut, model: Storyteller, text: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_is_heard_before_the_model_is_asked() {
-    cut_in(Cut::Starting, Storyteller::endless(), "").await;
+    cut_in(Activity::Starting, Storyteller::endless(), "").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_is_heard_while_connecting() {
     let model = Storyteller::endless().connect_after(Duration::from_secs(30));
-    cut_in(Cut::Connecting, model, "").await;
+    cut_in(Activity::Connecting, model, "").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_is_heard_before_the_first_token() {
     let model = Storyteller::endless().first_word_after(Duration::from_secs(30));
-    cut_in(Cut::FirstToken, model, "").await;
+    cut_in(Activity::FirstToken, model, "").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_is_heard_while_streaming() {
     let model = Storyteller::new("one two three four five six seven");
-    cut_in(Cut::Streaming, model, "one two three ").await;
+    cut_in(Activity::Streaming, model, "one two three ").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_is_heard_while_the_model_is_silent() {
     let model = Storyteller::new("one two three").stall_at(2);
-    cut_in(Cut::Silent, model, "one two ").await;
+    cut_in(Activity::Silent, model, "one two ").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_is_heard_while_asleep_before_a_retry() {
     let busy = ModelError::new(ModelErrorKind::Status(429), "busy")
         .with_retry(Retry::After(Duration::from_secs(60)));
-    cut_in(Cut::Retrying, Storyteller::endless().refuse(busy), "").await;
+    cut_in(Activity::Retrying, Storyteller::endless().refuse(busy), "").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,7 +125,7 @@ async fn a_cancel_is_heard_while_pending() {
 
     assert!(second.cancel().await.is_accepted());
     let outcome = ended(&second).await;
-    assert_eq!(partial(&outcome).receipt.cut, Cut::Pending);
+    assert_eq!(partial(&outcome).receipt.cut, Activity::Pending);
     assert_eq!(partial(&outcome).receipt.usage.source, UsageSource::None);
     assert_eq!(
         names(&all_events(&second).await),

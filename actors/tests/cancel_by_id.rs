@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use quell_actors::{
     Agent, CancelOutcome, CancelReason, CancelRequest, NewRun, RunId, RunStatus, Runtime,
-    RuntimeConfig, Which, sim::Storyteller,
+    runtime::{RuntimeConfig, Scope},
+    sim::Storyteller,
 };
 use support::{all_events, check_history, ended, names, nothing_left, partial, poet};
 
@@ -137,12 +138,12 @@ async fn a_cancel_of_many_answers_for_each() {
         ids
     };
     assert_eq!(
-        cancel(Which::Agent("clerk".into())).await,
+        cancel(Scope::Agent("clerk".into())).await,
         [runs[2].id(), runs[3].id()]
     );
-    assert_eq!(cancel(Which::Session("a".into())).await, [runs[0].id()]);
-    assert_eq!(cancel(Which::Session("nobody".into())).await, []);
-    assert_eq!(cancel(Which::All).await, [runs[1].id()]);
+    assert_eq!(cancel(Scope::Session("a".into())).await, [runs[0].id()]);
+    assert_eq!(cancel(Scope::Session("nobody".into())).await, []);
+    assert_eq!(cancel(Scope::All).await, [runs[1].id()]);
     for run in &runs {
         assert_eq!(ended(run).await.status(), RunStatus::Cancelled);
     }

@@ -6,9 +6,11 @@ mod support;
 use std::time::Duration;
 
 use quell_actors::{
-    Agent, CancelReason, EventKind, Limits, ModelError, ModelErrorKind, ModelUsage, Outcome, Retry,
-    RetryPolicy, RunStatus, Runtime, Usage,
+    Agent, CancelReason, EventKind, Outcome, RunStatus, Runtime,
+    agent::{Limits, RetryPolicy},
+    model::{ModelError, ModelErrorKind, ModelUsage, Retry},
     sim::{Gate, Storyteller},
+    usage::Usage,
 };
 use support::{all_events, ended, names, once};
 use tokio::time::Instant;
@@ -98,9 +100,9 @@ async fn a_deadline_is_kept_by_a_model_that_never_pauses() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_does_not_count_the_time_in_the_queue() {
-    let runtime = Runtime::with_config(quell_actors::RuntimeConfig {
+    let runtime = Runtime::with_config(quell_actors::runtime::RuntimeConfig {
         max_live_runs: 1,
-        ..quell_actors::RuntimeConfig::default()
+        ..quell_actors::runtime::RuntimeConfig::default()
     });
     let first = limited(unlimited(), Storyteller::new("one two").pace(secs(10)));
     let second = limited(

@@ -6,9 +6,13 @@ mod support;
 use std::time::Duration;
 
 use quell_actors::{
-    ErrorReason, EventKind, EventsError, MemoryStore, ModelError, ModelErrorKind, Outcome,
-    RunStatus, Runtime, RuntimeConfig,
+    EventKind, Outcome, RunStatus, Runtime,
+    error::EventsError,
+    model::{ModelError, ModelErrorKind},
+    outcome::ErrorReason,
+    runtime::RuntimeConfig,
     sim::{Gate, Storyteller},
+    store::MemoryStore,
 };
 use support::{all_events, ended, guarded, nothing_left, once, poet, until};
 
@@ -110,7 +114,7 @@ async fn an_ended_run_is_found_again_and_replayed() {
     drop(run);
     let again = runtime.get(id).await.unwrap().expect("it is kept");
     assert_eq!(again.status(), RunStatus::Completed);
-    assert_eq!(again.agent(), "poet");
+    assert_eq!(again.agent_name(), "poet");
     assert_eq!(all_events(&again).await, live);
     assert_eq!(again.outcome().await.unwrap().text(), "one two");
     let mut tail = again.events_from(4);

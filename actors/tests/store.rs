@@ -7,8 +7,9 @@ mod support;
 use std::time::Duration;
 
 use quell_actors::{
-    CancelOutcome, EventKind, EventsError, Outcome, RunEvent, RunStatus, Runtime, RuntimeConfig,
-    StartError,
+    CancelOutcome, EventKind, Outcome, RunEvent, RunStatus, Runtime,
+    error::{EventsError, StartError},
+    runtime::RuntimeConfig,
     sim::{Gate, Storyteller},
 };
 use support::{Fault, FaultyStore, check_history, ended, nothing_left, once, poet, until};

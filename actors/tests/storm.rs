@@ -17,8 +17,12 @@ use std::{
 };
 
 use quell_actors::{
-    Agent, MemoryStore, ModelError, ModelErrorKind, NewRun, Outcome, Run, RunStatus, Runtime,
-    RuntimeConfig, StartError, sim::Storyteller,
+    Agent, NewRun, Outcome, Run, RunStatus, Runtime,
+    error::StartError,
+    model::{ModelError, ModelErrorKind},
+    runtime::RuntimeConfig,
+    sim::Storyteller,
+    store::MemoryStore,
 };
 use ractor::{ActorCell, ActorRef};
 use support::{ForeignMsg, all_events, check_history, foreign, guarded, nothing_left, once};
@@ -187,8 +191,10 @@ async fn storm(seed: u64) {
         "a storm has all kinds of endings: {ends:?}"
     );
     nothing_left(&runtime);
-    let report = runtime.shutdown(quell_actors::Shutdown::default()).await;
-    assert_eq!(report, quell_actors::ShutdownReport::default());
+    let report = runtime
+        .shutdown(quell_actors::runtime::Shutdown::default())
+        .await;
+    assert_eq!(report, quell_actors::runtime::ShutdownReport::default());
 }
 
 #[test]

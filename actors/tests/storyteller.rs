@@ -6,8 +6,9 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::{FutureExt, StreamExt, stream::BoxStream};
 use quell_actors::{
-    Message, Model, ModelChunk, ModelError, ModelErrorKind, ModelRequest, ModelUsage, Retry,
-    ToolCall,
+    Model,
+    message::{Message, ToolCall},
+    model::{ModelChunk, ModelError, ModelErrorKind, ModelRequest, ModelUsage, Retry},
     sim::{ChatFault, Gate, Storyteller, check_chat},
 };
 use serde_json::json;

@@ -6,7 +6,10 @@ mod support;
 use std::{collections::VecDeque, time::Duration};
 
 use quell_actors::{
-    Delivery, EventsError, RunEvent, RunStatus, Runtime, RuntimeConfig,
+    RunEvent, RunStatus, Runtime,
+    error::EventsError,
+    run::Delivery,
+    runtime::RuntimeConfig,
     sim::{Gate, Storyteller},
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef};

@@ -7,9 +7,12 @@ mod support;
 use std::{sync::Arc, time::Duration};
 
 use quell_actors::{
-    Agent, CancelReason, ErrorReason, MemoryStore, Outcome, Run, RunStatus, Runtime, RuntimeConfig,
-    StartError,
+    Agent, CancelReason, Outcome, Run, RunStatus, Runtime,
+    error::StartError,
+    outcome::ErrorReason,
+    runtime::RuntimeConfig,
     sim::{Probe, Storyteller},
+    store::MemoryStore,
 };
 use ractor::{ActorCell, ActorRef, ActorStatus};
 use support::{

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use quell_actors::{Agent, RunId, Runtime, RuntimeConfig, sim::Storyteller};
+use quell_actors::{Agent, RunId, Runtime, runtime::RuntimeConfig, sim::Storyteller};
 use support::{ended, once, until};
 use tracing::{
     Event, Level, Subscriber,

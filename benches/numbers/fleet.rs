@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quell::{Agent, CancelOutcome, CancelRequest, EventKind, Run, Runtime, RuntimeConfig, Which};
+use quell::{
+    Agent, CancelOutcome, CancelRequest, EventKind, Run, Runtime,
+    runtime::{RuntimeConfig, Scope},
+};
 use tokio::sync::mpsc::{self, Sender, UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Fleet {
     stops: Vec<Stop>,
     tally: Arc<[Slot]>,
-    /// Which run's reader has seen the end, and when.
+    /// Scope run's reader has seen the end, and when.
     ended: UnboundedReceiver<(usize, Instant)>,
     live: usize,
     all: All,
@@ -201,7 +204,7 @@ impl Fleet {
         match &self.all {
             All::Quell(runtime) => {
                 runtime
-                    .cancel_all(Which::All, CancelRequest::default())
+                    .cancel_all(Scope::All, CancelRequest::default())
                     .await;
             }
             All::Control(token) => token.cancel(),

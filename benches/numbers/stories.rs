@@ -3,7 +3,12 @@
 use std::{pin::pin, sync::Arc};
 
 use futures::StreamExt;
-use quell::{Message, Model, ModelChunk, ModelRequest, sim::Storyteller};
+use quell::{
+    Model,
+    message::Message,
+    model::{ModelChunk, ModelRequest},
+    sim::Storyteller,
+};
 use tokio::sync::mpsc::Sender;
 
 use crate::Result;

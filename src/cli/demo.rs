@@ -7,7 +7,9 @@ use std::{
 };
 
 use clap::Args;
-use quell::{CancelReason, CancelRequest, EventKind, ModelRequestCompleted, Outcome, Run, Runtime};
+use quell::{
+    CancelReason, CancelRequest, EventKind, Outcome, Run, Runtime, event::ModelRequestCompleted,
+};
 
 use super::{
     Failure, chunk,

@@ -2,7 +2,7 @@
 
 use std::{env, fmt, str::FromStr};
 
-use quell::{Agent, AgentError, Model, sim::Storyteller};
+use quell::{Agent, Model, error::AgentError, sim::Storyteller};
 
 use super::Failure;
 #[cfg(feature = "http-models")]

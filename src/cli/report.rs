@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use quell::{Outcome, Receipt, RunId};
+use quell::{Outcome, RunId, cancel::Receipt};
 
 use super::chunk;
 

@@ -3,8 +3,13 @@
 use std::{sync::OnceLock, time::Duration};
 
 use quell::{
-    Agent, AgentBuilder, AnyTool, ModelError, ModelErrorKind, NewRun, OnCrash, Recover,
-    RetryPolicy, Runtime, ToolContext, sim::Storyteller, tool,
+    Agent, NewRun, Runtime, ToolContext,
+    agent::{AgentBuilder, OnCrash, RetryPolicy},
+    model::{ModelError, ModelErrorKind},
+    runtime::Recover,
+    sim::Storyteller,
+    tool,
+    tool::AnyTool,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -81,8 +86,8 @@ fn ask() -> AnyTool {
     )
 }
 
-fn tool_error(words: &str) -> quell::ToolError {
-    quell::ToolError::new(words)
+fn tool_error(words: &str) -> quell::tool::ToolError {
+    quell::tool::ToolError::new(words)
 }
 
 fn agent(name: &str, model: Storyteller) -> AgentBuilder {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quell::{
-    EventKind, RunEvent, RunHead, RunId, RunQuery, RunStatus, SessionQuery, Store,
-    store::ReadError,
+    EventKind, RunEvent, RunId, RunStatus, Store,
+    store::{ReadError, RunHead, RunQuery, SessionQuery},
     stores::{IntegrityCheck, SqliteStore},
 };
 

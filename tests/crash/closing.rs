@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use quell::{
-    Recover, Shutdown,
+    runtime::{Recover, Shutdown},
     stores::{OpenError, SqliteStore},
 };
 

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use quell::{
-    Decisions, EventKind, Recover, RunQuery, RunStatus, Runtime, RuntimeConfig, stores::SqliteStore,
+    EventKind, RunStatus, Runtime,
+    runtime::{Decisions, Recover, RuntimeConfig},
+    store::RunQuery,
+    stores::SqliteStore,
 };
 
 use crate::{
@@ -84,7 +87,7 @@ pub(crate) async fn settle(file: &Path, recover: Recover, printed: &Printed) {
     let mut runs = Vec::new();
     for id in come_back {
         let run = runtime.get(id).await.unwrap().unwrap();
-        if run.agent() == "singer" {
+        if run.agent_name() == "singer" {
             // It had not begun, and would never end.
             drop(run.cancel());
         }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use quell::Recover;
+use quell::runtime::Recover;
 
 use crate::{
     check::Printed,

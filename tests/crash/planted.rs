@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use quell::{
-    RunEvent, RunHead, RunId, RunQuery, SessionHead, SessionQuery, Store, Timestamp,
-    store::{AppendError, BatchId, Events, Expected, ReadError, WriteError},
+    RunEvent, RunId, Store,
+    id::Timestamp,
+    store::{
+        AppendError, BatchId, Events, Expected, ReadError, RunHead, RunQuery, SessionHead,
+        SessionQuery, WriteError,
+    },
     stores::SqliteStore,
 };
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};

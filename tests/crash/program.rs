@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use quell::{
-    Agent, CancelOutcome, Decisions, EventKind, EventsError, NewRun, Paused, Recovered, Run,
-    RunQuery, RunStatus, Runtime, RuntimeConfig, StartError, Store, WhenBusy,
+    Agent, CancelOutcome, EventKind, NewRun, Run, RunStatus, Runtime, Store,
+    error::{EventsError, StartError},
+    event::Paused,
+    runtime::{Decisions, Recovered, RuntimeConfig, WhenBusy},
+    store::RunQuery,
     stores::{OpenError, SqliteStore},
 };
 
@@ -153,7 +156,7 @@ fn next(dice: &mut Dice) -> (Agent, NewRun) {
 async fn be_at(runtime: &Runtime, run: &Run, dice: &mut Dice) {
     let id = run.id();
     say(&Line::Kept { run: id, seq: 1 });
-    let ends = run.agent() != "singer";
+    let ends = run.agent_name() != "singer";
     if dice.roll(8) == 0 || !ends {
         let (runtime, words) = (runtime.clone(), dice.some(128));
         let run = run.clone();

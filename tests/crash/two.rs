@@ -1,7 +1,7 @@
 //! Two processes, and one file.
 
 use quell::{
-    Recover,
+    runtime::Recover,
     stores::{OpenError, SqliteStore},
 };
 use rustix::process::Signal;

@@ -1,7 +1,13 @@
 //! Calls of tools, in every shape in which servers send them.
 
 use futures::StreamExt;
-use quell::{FinishReason, Message, Model, ModelChunk, ModelRequest, ToolContext, tool};
+use quell::{
+    Model, ToolContext,
+    message::Message,
+    model::{ModelChunk, ModelRequest},
+    outcome::FinishReason,
+    tool,
+};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -278,7 +284,7 @@ async fn tools_and_calls_are_sent_with_a_request() {
     let parameters = json!({"type": "object", "properties": {}});
     let clock = |_: Value, _: ToolContext| async { Ok("noon") };
     let clock = tool::from_schema("clock", "The time.", parameters.clone(), clock);
-    let call = quell::ToolCall {
+    let call = quell::message::ToolCall {
         id: "a".into(),
         name: "clock".into(),
         arguments: "{}".into(),

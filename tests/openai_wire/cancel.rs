@@ -3,7 +3,7 @@
 use std::task::Poll;
 
 use futures::{FutureExt, StreamExt};
-use quell::ModelChunk;
+use quell::model::ModelChunk;
 
 use crate::support::*;
 

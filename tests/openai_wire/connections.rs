@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use quell::{ModelChunk, models::OpenAiChat};
+use quell::{model::ModelChunk, models::OpenAiChat};
 
 use crate::support::*;
 

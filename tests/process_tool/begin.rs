@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use quell::{CancelReason, ToolCallProcess, ToolContext, tools::ProcessTool};
+use quell::{CancelReason, ToolContext, event::ToolCallProcess, tools::ProcessTool};
 
 use crate::support::{Folder, alive, call, guarded, script, started, until};
 

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use quell::{AnyTool, CancelReason, OnCancel, ToolContext, tools::ProcessTool};
+use quell::{
+    CancelReason, ToolContext,
+    tool::{AnyTool, OnCancel},
+    tools::ProcessTool,
+};
 
 use crate::support::{Folder, NOBODY, alive, guarded, script};
 

@@ -6,7 +6,8 @@ use std::{
 };
 
 use quell::{
-    ToolCallProcess, ToolContext,
+    ToolContext,
+    event::ToolCallProcess,
     tools::{LeftOver, end_left_over},
 };
 use rustix::process::{Pid, Signal, kill_process};

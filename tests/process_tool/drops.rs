@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, mpsc};
 
 use futures::future::{Either, select};
-use quell::{AnyTool, ToolContext};
+use quell::{ToolContext, tool::AnyTool};
 
 use crate::support::{Folder, alive, guarded, is_alive, script, state, until};
 

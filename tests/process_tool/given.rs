@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use quell::{AnyTool, tools::ProcessTool};
+use quell::{tool::AnyTool, tools::ProcessTool};
 use serde_json::json;
 
 use crate::support::{Folder, call, guarded, script};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use quell::{
-    ToolCallProcess,
+    event::ToolCallProcess,
     tools::{LeftOver, end_left_over},
 };
 

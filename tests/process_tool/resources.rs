@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use quell::{AnyTool, CancelReason, ToolContext, tools::ProcessTool};
+use quell::{CancelReason, ToolContext, tool::AnyTool, tools::ProcessTool};
 use rustix::{
     io::Errno,
     process::{WaitId, WaitIdOptions, waitid},

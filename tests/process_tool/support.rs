@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use quell::{AnyTool, ToolContext, ToolFault, tools::ProcessTool};
+use quell::{ToolContext, event::ToolFault, tool::AnyTool, tools::ProcessTool};
 use serde_json::Value;
 
 /// A folder that is gone with the test.

@@ -3,8 +3,8 @@
 use std::fs;
 
 use quell::{
-    RunQuery, SessionQuery, Store,
-    store::AppendError,
+    Store,
+    store::{AppendError, RunQuery, SessionQuery},
     stores::{IntegrityCheck, OpenError, SqliteStore},
 };
 

@@ -3,8 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use quell::{
-    RunQuery, SessionQuery, Store, Timestamp,
-    store::{AppendError, ReadError},
+    Store,
+    id::Timestamp,
+    store::{AppendError, ReadError, RunQuery, SessionQuery},
     stores::{Retention, SqliteStore},
 };
 

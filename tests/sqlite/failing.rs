@@ -1,6 +1,10 @@
 //! A disk that is full, a commit of which nobody knows, and one run whose row is damaged.
 
-use quell::{RunQuery, Store, store::AppendError, stores::SqliteStore};
+use quell::{
+    Store,
+    store::{AppendError, RunQuery},
+    stores::SqliteStore,
+};
 use rusqlite::Connection;
 
 use crate::support::{Folder, Hand, said};

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use quell::{
-    Agent, RunQuery, Runtime, RuntimeConfig, Store,
+    Agent, Runtime, Store,
+    runtime::RuntimeConfig,
     sim::Storyteller,
-    store::{AppendError, BatchId, conformance},
+    store::{AppendError, BatchId, RunQuery, conformance},
 };
 
 use crate::support::{Folder, Hand, all, completed, said};

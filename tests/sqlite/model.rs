@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use quell::{
-    EventKind, MemoryStore, Message, Paused, RunEvent, RunId, RunQuery, SessionQuery, Started,
-    Store, Timestamp,
-    store::{BatchId, Events, Expected},
+    EventKind, RunEvent, RunId, Store,
+    event::{Paused, Started},
+    id::Timestamp,
+    message::Message,
+    store::{BatchId, Events, Expected, MemoryStore, RunQuery, SessionQuery},
     stores::SqliteStore,
 };
 

@@ -6,8 +6,8 @@ use std::{
 };
 
 use quell::{
-    RunQuery, Store,
-    store::{AppendError, ReadError, WriteError},
+    Store,
+    store::{AppendError, ReadError, RunQuery, WriteError},
     stores::{OpenError, SqliteStore},
 };
 use rusqlite::Connection;

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use quell::{RunQuery, Store, stores::SqliteStore};
+use quell::{Store, store::RunQuery, stores::SqliteStore};
 
 use crate::support::{Folder, Hand, said};
 

@@ -7,9 +7,14 @@ use std::{
 };
 
 use quell::{
-    EventKind, FinishReason, Message, Reply, RunEvent, RunId, Started, Store, Timestamp, Usage,
+    EventKind, RunEvent, RunId, Store,
+    event::Started,
+    id::Timestamp,
+    message::Message,
+    outcome::{FinishReason, Reply},
     store::{AppendError, BatchId, Events, Expected},
     stores::SqliteStore,
+    usage::Usage,
 };
 use rusqlite::Connection;
 

@@ -3,9 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use quell::{
-    Agent, AnyTool, ModelError, ModelErrorKind, RetryPolicy, ToolContext, ToolError,
+    Agent, ToolContext,
+    agent::RetryPolicy,
+    model::{ModelError, ModelErrorKind},
     sim::{Probe, Storyteller},
     tool,
+    tool::{AnyTool, ToolError},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -3,10 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use quell::{
-    Decisions, EventKind, EventsError, NewRun, Paused, Recover, Run, RunEvent, RunId, RunQuery,
-    RunStatus, Runtime, RuntimeConfig, StartError, Store, WhenBusy,
+    EventKind, NewRun, Run, RunEvent, RunId, RunStatus, Runtime, Store,
+    error::{EventsError, StartError},
+    event::Paused,
     ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent},
+    runtime::{Decisions, Recover, RuntimeConfig, WhenBusy},
     sim::Probe,
+    store::RunQuery,
     stores::{SqliteOptions, SqliteStore},
 };
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};

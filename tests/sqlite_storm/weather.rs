@@ -9,8 +9,12 @@ use std::{
 };
 
 use quell::{
-    RunEvent, RunHead, RunId, RunQuery, SessionHead, SessionQuery, Store, Timestamp,
-    store::{AppendError, BatchId, Events, Expected, ReadError, WriteError},
+    RunEvent, RunId, Store,
+    id::Timestamp,
+    store::{
+        AppendError, BatchId, Events, Expected, ReadError, RunHead, RunQuery, SessionHead,
+        SessionQuery, WriteError,
+    },
     stores::SqliteStore,
 };
 

@@ -6,7 +6,12 @@
 use std::{fmt::Write as _, time::Duration};
 
 use futures::{Stream, StreamExt};
-use quell::{Message, Model, ModelChunk, ModelError, ModelRequest, models::OpenAiChat};
+use quell::{
+    Model,
+    message::Message,
+    model::{ModelChunk, ModelError, ModelRequest},
+    models::OpenAiChat,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},

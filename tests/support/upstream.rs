@@ -11,8 +11,11 @@ use std::{
 
 use futures::StreamExt;
 use quell::{
-    Message, Model, ModelChunk, ModelError, ModelErrorKind, ModelRequest, ToolSpec,
+    Model,
+    message::Message,
+    model::{ModelChunk, ModelError, ModelErrorKind, ModelRequest},
     models::{OpenAiChat, OpenAiChatBuilder},
+    tool::ToolSpec,
 };
 use serde_json::json;
 use tokio::{sync::Mutex, time::timeout};

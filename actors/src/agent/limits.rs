@@ -30,9 +30,9 @@ pub struct Limits {
     /// How many tokens a run may use, in and out, over all its requests. They are counted as they come: by the provider's
     /// number where it has given one, else estimated at four bytes a token. Default: none.
     pub max_tokens: Option<u64>,
-    /// What a run may cost, by the agent's [`Prices`](crate::Prices). Default: none.
+    /// What a run may cost, by the agent's [`Prices`](crate::usage::Prices). Default: none.
     pub max_cost: Option<Money>,
-    /// How long tools that must finish ([`OnCancel::Finish`](crate::OnCancel)) are awaited when the run is cancelled.
+    /// How long tools that must finish ([`OnCancel::Finish`](crate::tool::OnCancel)) are awaited when the run is cancelled.
     /// Default: 30 seconds.
     pub cancel_limit: Duration,
     /// How long a paused run waits for a decision before it is cancelled. Default: no limit.

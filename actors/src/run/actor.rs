@@ -30,7 +30,7 @@ use super::{
     ending::Ending,
     judge::Stop,
     log::RunLog,
-    work::Recall,
+    work::LoadHistory,
 };
 use crate::{
     agent::Agent,
@@ -52,7 +52,12 @@ pub(crate) struct Guard {
 impl Guard {
     /// For the run of `log`, which goes on after turn number `turn`. With `recall` it begins by reading what was said
     /// before in its session.
-    pub(crate) fn new(log: Arc<RunLog>, agent: Agent, turn: u32, recall: Option<Recall>) -> Guard {
+    pub(crate) fn new(
+        log: Arc<RunLog>,
+        agent: Agent,
+        turn: u32,
+        recall: Option<LoadHistory>,
+    ) -> Guard {
         let driver = Driver::new(log.clone(), agent, turn, recall);
         Guard {
             log,
@@ -109,7 +114,7 @@ pub(crate) struct Drive;
 
 /// How the actor waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Waiting {
+pub(crate) enum WaitMode {
     Inline,
     ByMailbox,
 }
@@ -117,12 +122,12 @@ pub(crate) enum Waiting {
 /// The actor of one run.
 pub(crate) struct RunActor {
     guard: Guard,
-    waiting: Waiting,
+    waiting: WaitMode,
     mailbox: OnceLock<Arc<Mailbox>>,
 }
 
 impl RunActor {
-    pub(crate) fn new(guard: Guard, waiting: Waiting) -> RunActor {
+    pub(crate) fn new(guard: Guard, waiting: WaitMode) -> RunActor {
         RunActor {
             guard,
             waiting,
@@ -211,8 +216,8 @@ impl Actor for RunActor {
         };
         let burst = match self.waiting {
             // While the handler awaits, the work is in the handler's own future, and goes with it when it is killed.
-            Waiting::Inline => Poll::Ready(poll_fn(|cx| Self::poll(&mut driver, cx)).await),
-            Waiting::ByMailbox => self.poll_by_mailbox(&me, &mut driver),
+            WaitMode::Inline => Poll::Ready(poll_fn(|cx| Self::poll(&mut driver, cx)).await),
+            WaitMode::ByMailbox => self.poll_by_mailbox(&me, &mut driver),
         };
         match burst {
             Poll::Ready(Burst::Over(ending)) => self.finish(&me, driver, ending),

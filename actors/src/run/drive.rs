@@ -1,6 +1,6 @@
 //! What a run's actor does with what it hears: it asks the log, and obeys.
 
-mod calling;
+mod calls;
 
 use std::{
     sync::Arc,
@@ -11,11 +11,10 @@ use tokio::time::Instant;
 use tracing::Span;
 
 use super::{
-    calls::Begun,
     ending::Ending,
-    judge::{Stop, Verdict},
+    judge::{Stop, Verdict, calls::Starting},
     log::RunLog,
-    work::{Heard, Recall, Work},
+    work::{Heard, LoadHistory, Work},
 };
 use crate::{
     agent::Agent,
@@ -44,7 +43,7 @@ pub(super) struct Driver {
     /// The tools that the model asks for.
     calls: CallsBuilder,
     /// Calls that begin as soon as it is stored that they do.
-    begun: Option<Begun>,
+    begun: Option<Starting>,
     /// The store has to catch up before the model is read further; at first, it has to take the run.
     full: bool,
     /// The run is to stop so, once the calls that have to be awaited have come to their ends.
@@ -71,7 +70,12 @@ enum Next {
 
 impl Driver {
     /// Work for the run of `log`, which goes on after turn number `turn`.
-    pub(super) fn new(log: Arc<RunLog>, agent: Agent, turn: u32, recall: Option<Recall>) -> Driver {
+    pub(super) fn new(
+        log: Arc<RunLog>,
+        agent: Agent,
+        turn: u32,
+        recall: Option<LoadHistory>,
+    ) -> Driver {
         Driver {
             span: log.span(),
             work: Work::new(agent, log.worked(), recall),
@@ -136,13 +140,13 @@ impl Driver {
                 .map(|heard| (heard, Instant::now()));
         }
         if let Some(begun) = &self.begun {
-            if !self.log.has_stored(begun.seq) {
+            if !self.log.stored_or_wake(begun.seq) {
                 return self.work.poll_held(cx);
             }
             self.call();
         }
         if self.full {
-            self.full = !self.log.has_room();
+            self.full = !self.log.room_or_wake();
             if self.full {
                 return self.work.poll_held(cx);
             }
@@ -200,7 +204,7 @@ impl Driver {
     /// Nothing is at work: calls that were asked for before come first, else the model is asked.
     fn go_on(&mut self) -> Next {
         if self.attempt == 0 && self.log.has_open_calls() {
-            if !self.log.takes_calls_up() {
+            if !self.log.reopen_calls() {
                 return Next::Go(Verdict::Stop);
             }
             return self.begin();

@@ -83,7 +83,7 @@ impl EventStream {
             let (log, after) = (&self.log, self.seq - 1);
             let fetch = self
                 .fetch
-                .get_or_insert_with(|| log.house.store.clone().read(log.id, after, PAGE));
+                .get_or_insert_with(|| log.env.store.clone().read(log.id, after, PAGE));
             let answer = ready!(fetch.poll_unpin(cx));
             self.fetch = None;
             match answer {

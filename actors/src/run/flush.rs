@@ -113,7 +113,7 @@ impl RunLog {
             id,
             events,
         } = batch;
-        let store = &self.house.store;
+        let store = &self.env.store;
         let append = || store.append_now(self.id, *expected, *id, events);
         let answer = catch_unwind(AssertUnwindSafe(append)).ok()??;
         answer.ok().filter(|last| *last == batch.last())
@@ -126,14 +126,14 @@ impl RunLog {
             id,
             events,
         } = batch.clone();
-        let store = self.house.store.clone();
+        let store = self.env.store.clone();
         store.append(self.id, expected, id, events)
     }
 
     fn spawn_carrier(self: &Arc<Self>, batch: Batch, append: BoxFuture<'static, Answer>) {
         let carrier = Carrier(Some(self.clone()));
         let log = self.clone();
-        self.house.tokio.spawn(async move {
+        self.env.tokio.spawn(async move {
             let (mut batch, mut append) = (batch, append);
             loop {
                 match log.settle(&batch, append).await {
@@ -161,7 +161,7 @@ impl RunLog {
     /// Waits for the answer to an append, and tries it again for as long as the store's answer allows.
     async fn settle(self: &Arc<Self>, batch: &Batch, append: BoxFuture<'static, Answer>) -> Answer {
         // A patience too long for the clock has no end.
-        let until = Instant::now().checked_add(self.house.store_patience);
+        let until = Instant::now().checked_add(self.env.store_patience);
         let (mut append, mut pause, mut doubt) = (append, FIRST_PAUSE, None);
         loop {
             let error = match answer_until(until, append).await {
@@ -211,7 +211,7 @@ impl RunLog {
             drop(inner);
             // The append still counts as in flight, so nobody else comes here, and changes are told in their order.
             for change in due {
-                self.keeper.changed(change);
+                self.host.changed(change);
             }
             inner = self.lock();
         }
@@ -219,7 +219,7 @@ impl RunLog {
         let woken = inner.woken();
         let batch = self.next_batch(&mut inner);
         let poke = std::mem::take(&mut inner.wants_room);
-        let (settled, parked) = (inner.is_settled(), inner.is_parked());
+        let (settled, paused) = (inner.is_settled(), inner.is_paused_and_stored());
         drop(inner);
 
         woken.wake();
@@ -227,9 +227,9 @@ impl RunLog {
             self.poke.poke();
         }
         if settled {
-            self.keeper.settled(self);
-        } else if parked {
-            self.keeper.parked(self);
+            self.host.settled(self);
+        } else if paused {
+            self.host.pause_stored(self);
         }
         batch
     }
@@ -246,9 +246,9 @@ impl RunLog {
 
         woken.wake();
         match state {
-            State::Ended(_) => self.keeper.settled(self),
+            State::Ended(_) => self.host.settled(self),
             // That it waits could not be stored: what it is then decides recovery.
-            State::Paused => self.keeper.settled(self),
+            State::Paused => self.host.settled(self),
             // No actor is there to end it.
             State::Queued => {
                 self.end(Ending::store_lost(&error));
@@ -268,10 +268,10 @@ impl RunLog {
     async fn store_late(self: &Arc<Self>, mut batch: Batch) {
         loop {
             tokio::time::sleep(LATE).await;
-            if !self.keeper.waits_for_store() {
+            if !self.host.waits_for_store() {
                 return;
             }
-            let until = Instant::now().checked_add(self.house.store_patience);
+            let until = Instant::now().checked_add(self.env.store_patience);
             match answer_until(until, self.append(&batch)).await {
                 Ok(last) if last == batch.last() => {
                     {
@@ -287,7 +287,7 @@ impl RunLog {
                 Err(_) => continue,
             }
             let inner = self.lock();
-            if inner.is_settled() || inner.is_parked() {
+            if inner.is_settled() || inner.is_paused_and_stored() {
                 return;
             }
             // While its tools are still being awaited there is nothing new, and the same batch is answered as before.
@@ -299,7 +299,7 @@ impl RunLog {
 
     /// Whether the model may be asked and read further: the run's start is stored, the run is ours, and not too much waits
     /// for the store.
-    pub(super) fn has_room(&self) -> bool {
+    pub(super) fn room_or_wake(&self) -> bool {
         let mut inner = self.lock();
         let unstored = inner.decided - inner.stored;
         // Until the store has confirmed that the run was taken over, somebody else may be at work for it.
@@ -311,7 +311,7 @@ impl RunLog {
     }
 
     /// Whether everything up to `seq` is stored; if not, the actor is poked when more is.
-    pub(super) fn has_stored(&self, seq: u64) -> bool {
+    pub(super) fn stored_or_wake(&self, seq: u64) -> bool {
         let mut inner = self.lock();
         let has = inner.stored >= seq;
         inner.wants_room |= !has;

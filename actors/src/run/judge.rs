@@ -2,6 +2,11 @@
 //!
 //! Each is one step of the law, taken under the log's lock.
 
+mod budget;
+pub(crate) mod calls;
+mod end;
+mod steer;
+
 use std::{
     sync::{Arc, MutexGuard},
     time::Duration,
@@ -9,11 +14,11 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{
-    budget::MAX_LOG_BYTES,
-    log::{Inner, RunLog},
-    steer::TakenIn,
-};
+pub(crate) use self::end::CancelDecision;
+pub use self::steer::SteerOutcome;
+pub(super) use self::{budget::EVENT_BYTES, steer::Steers};
+use self::{budget::MAX_LOG_BYTES, steer::TakenIn};
+use super::log::{Inner, RunLog};
 use crate::{
     cancel::CancelReason,
     event::{EventKind, ModelRequestCompleted},
@@ -50,7 +55,7 @@ impl RunLog {
     pub(super) fn go_on(self: &Arc<Self>, mut inner: MutexGuard<'_, Inner>) -> Verdict {
         let batch = self.next_batch(&mut inner);
         drop(inner);
-        if (batch.is_some() && self.carry(batch)) || self.has_room() {
+        if (batch.is_some() && self.carry(batch)) || self.room_or_wake() {
             Verdict::Go
         } else {
             Verdict::Full
@@ -118,7 +123,7 @@ impl RunLog {
         if !self.has_turn(turn) {
             return (self.over_budget(inner, "max_turns"), Vec::new());
         }
-        if !self.fits(&mut inner, 0) {
+        if !self.charge(&mut inner, 0) {
             return (self.over_budget(inner, MAX_LOG_BYTES), Vec::new());
         }
         // A request that is repeated says what it said before.
@@ -152,7 +157,7 @@ impl RunLog {
         if effect != Effect::Record {
             return Verdict::Stop;
         }
-        if !self.fits(&mut inner, text.len()) {
+        if !self.charge(&mut inner, text.len()) {
             return self.over_budget(inner, MAX_LOG_BYTES);
         }
         inner.state = state;
@@ -193,7 +198,7 @@ impl RunLog {
         if effect != Effect::Record {
             return Verdict::Stop;
         }
-        if !self.fits(&mut inner, fault.len()) {
+        if !self.charge(&mut inner, fault.len()) {
             return self.over_budget(inner, MAX_LOG_BYTES);
         }
         inner.state = state;
@@ -216,7 +221,7 @@ impl RunLog {
 
 impl Inner {
     /// Takes `input`, if the law has it now.
-    pub(super) fn lawful(&mut self, input: Input) -> bool {
+    pub(super) fn apply(&mut self, input: Input) -> bool {
         let (state, effect) = step(self.state, input);
         self.state = state;
         effect == Effect::Record

@@ -13,15 +13,15 @@ use tokio::{runtime::Handle, time::Instant};
 use tracing::Span;
 
 use super::{
-    open::OpenCalls,
+    judge::Steers,
+    open_calls::OpenCalls,
     poke::Poke,
-    steer::Steers,
     tally::Tally,
     waiters::{Waiters, Woken},
 };
 use crate::{
     agent::Agent,
-    cancel::{CancelReason, Cut},
+    cancel::{Activity, CancelReason},
     clock::Clock,
     event::{EventKind, Started, StatusChange},
     id::{RunId, Timestamp},
@@ -34,14 +34,14 @@ use crate::{
 
 /// Who keeps the runs of a runtime, as a log sees it. Called without the log's lock, with the log itself: its id may be
 /// that of a newer run by then.
-pub(crate) trait Keeper: Send + Sync {
+pub(crate) trait RunHost: Send + Sync {
     /// The run has ended: its slot is free.
     fn ended(&self, run: &RunLog);
     /// Pauses the run of this agent, if `decide` does: its slot is free then. `decide` takes the log's lock, and nobody can
     /// have the run go on before its slot is free.
     fn pauses(&self, run: &RunLog, agent: Agent, decide: &mut dyn FnMut() -> bool);
     /// That the run is paused is stored. Its session is free.
-    fn parked(&self, run: &RunLog);
+    fn pause_stored(&self, run: &RunLog);
     /// Nothing of the run is under way any more: its ending is stored, or the store is lost. Its session is free.
     fn settled(&self, run: &RunLog);
     /// Whether a store that was lost is still worth waiting for: the runtime has not been shut down.
@@ -51,7 +51,7 @@ pub(crate) trait Keeper: Send + Sync {
 }
 
 /// What all logs of a runtime share.
-pub(crate) struct House {
+pub(crate) struct RuntimeEnv {
     pub(crate) clock: Clock,
     pub(crate) store: Arc<dyn DynStore>,
     pub(crate) tokio: Handle,
@@ -66,8 +66,8 @@ pub(crate) struct RunLog {
     pub(crate) session_id: Option<Arc<str>>,
     pub(crate) poke: Poke,
     pub(crate) tape: Arc<Tape>,
-    pub(crate) house: Arc<House>,
-    pub(super) keeper: Arc<dyn Keeper>,
+    pub(crate) env: Arc<RuntimeEnv>,
+    pub(super) host: Arc<dyn RunHost>,
     /// Not set while nobody knows the run's agent, as after a crash.
     pub(super) limits: OnceLock<LogLimits>,
     /// Names this log among all that ever wrote to the run: part of its batch ids.
@@ -160,7 +160,7 @@ pub(super) struct Cancel {
     pub(super) since: Instant,
     pub(super) reason: CancelReason,
     pub(super) by: Option<Arc<str>>,
-    pub(super) cut: Cut,
+    pub(super) cut: Activity,
 }
 
 impl RunLog {
@@ -169,8 +169,8 @@ impl RunLog {
         id: RunId,
         started: Started,
         agent: &Agent,
-        house: Arc<House>,
-        keeper: Arc<dyn Keeper>,
+        env: Arc<RuntimeEnv>,
+        host: Arc<dyn RunHost>,
     ) -> Arc<RunLog> {
         let span = run_span(id, &started.agent);
         let log = RunLog {
@@ -179,8 +179,8 @@ impl RunLog {
             session_id: started.session_id.clone(),
             poke: Poke::default(),
             tape: Arc::new(Tape::new(id, 0)),
-            house,
-            keeper,
+            env,
+            host,
             limits: LogLimits::of(agent).into(),
             nonce: nonce(),
             inner: Mutex::new(Inner::new(State::Queued, RunStatus::Pending, 0, span)),
@@ -193,8 +193,8 @@ impl RunLog {
     /// The log of a run that is only in the store. One that has no ending there, and is not known here, is nobody's.
     pub(crate) fn stored_only(
         head: &RunHead,
-        house: Arc<House>,
-        keeper: Arc<dyn Keeper>,
+        env: Arc<RuntimeEnv>,
+        host: Arc<dyn RunHost>,
     ) -> Arc<RunLog> {
         let (state, lost) = match head.status {
             RunStatus::Completed => (State::Ended(End::Completed), None),
@@ -213,8 +213,8 @@ impl RunLog {
             session_id: head.session_id.clone(),
             poke: Poke::default(),
             tape: Arc::new(Tape::new(head.run_id, head.last)),
-            house,
-            keeper,
+            env,
+            host,
             limits: OnceLock::new(),
             nonce: nonce(),
             inner: Mutex::new(inner),
@@ -238,7 +238,7 @@ impl RunLog {
 
     /// Appends an event. Decided from here on.
     pub(super) fn write(&self, inner: &mut Inner, now: Instant, kind: EventKind) {
-        let at = self.house.clock.at(now);
+        let at = self.env.clock.at(now);
         inner.decided += 1;
         if let Some(status) = kind.status()
             && (status != inner.status || inner.decided == 1)
@@ -298,13 +298,13 @@ pub(super) fn nonce() -> u64 {
 
 impl Inner {
     /// Whether nobody works for the run, and that is stored: it waits for a person.
-    pub(super) fn is_parked(&self) -> bool {
+    pub(super) fn is_paused_and_stored(&self) -> bool {
         self.state == State::Paused && self.stored == self.decided
     }
 
     /// Whether somebody works for the run, or something of it is on its way to the store.
     pub(super) fn is_at_work(&self) -> bool {
-        !self.is_parked() && !self.is_settled() && self.lost.is_none()
+        !self.is_paused_and_stored() && !self.is_settled() && self.lost.is_none()
     }
 
     /// Whether the run has ended and all of it is stored: the log will not grow.

@@ -8,14 +8,14 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    calls::bytes_of,
-    log::{Cancel, House, Inner, Keeper, LogLimits, RunLog, nonce, run_span},
-    open::{UNKNOWN_OUTCOME, tool_error},
+    judge::{EVENT_BYTES, calls::bytes_of},
+    log::{Cancel, Inner, LogLimits, RunHost, RunLog, RuntimeEnv, nonce, run_span},
+    open_calls::{UNKNOWN_OUTCOME, tool_error},
     poke::Poke,
 };
 use crate::{
     agent::Agent,
-    cancel::Cut,
+    cancel::Activity,
     event::{Continued, Decision, EventKind, RunEvent, ToolCallProcess, ToolFault},
     id::Timestamp,
     machine::State,
@@ -31,8 +31,8 @@ impl RunLog {
         head: &RunHead,
         events: &[RunEvent],
         agent: Option<&Agent>,
-        house: Arc<House>,
-        keeper: Arc<dyn Keeper>,
+        env: Arc<RuntimeEnv>,
+        host: Arc<dyn RunHost>,
     ) -> Arc<RunLog> {
         let tape = Tape::new(head.run_id, 0);
         for event in events {
@@ -48,7 +48,7 @@ impl RunLog {
         };
         let span = run_span(head.run_id, &head.agent);
         let mut inner = Inner::new(state, head.status, head.last, span);
-        inner.fold(events, &house);
+        inner.fold(events, &env);
         inner.epoch = head.epoch;
         inner.acquires = true;
         Arc::new(RunLog {
@@ -57,8 +57,8 @@ impl RunLog {
             session_id: head.session_id.clone(),
             poke: Poke::default(),
             tape: Arc::new(tape),
-            house,
-            keeper,
+            env,
+            host,
             limits: agent
                 .map(|agent| LogLimits::of(agent).into())
                 .unwrap_or_default(),
@@ -132,7 +132,7 @@ impl RunLog {
 
 impl Inner {
     /// Takes in what the stored events say of where the run stands.
-    fn fold(&mut self, events: &[RunEvent], house: &House) {
+    fn fold(&mut self, events: &[RunEvent], env: &RuntimeEnv) {
         let mut transcript = Transcript::new();
         let mut decisions: Vec<(Arc<str>, Decision)> = Vec::new();
         // Since when the run has been at work, and the request that has no end.
@@ -174,14 +174,14 @@ impl Inner {
                 EventKind::Steered { message } => self.count(message.text().len()),
                 EventKind::CancelRequested { cancel } => {
                     let cut = match (asked, transcript.open_calls().next()) {
-                        (Some(_), _) => Cut::Streaming,
-                        (None, Some(_)) => Cut::Tool,
-                        (None, None) => Cut::Starting,
+                        (Some(_), _) => Activity::Streaming,
+                        (None, Some(_)) => Activity::Tool,
+                        (None, None) => Activity::Starting,
                     };
                     self.cancel = Some(Cancel {
                         seq: event.seq,
                         at: event.at,
-                        since: moment(event.at, house),
+                        since: moment(event.at, env),
                         reason: cancel.reason.clone(),
                         by: cancel.by.clone(),
                         cut,
@@ -230,9 +230,7 @@ impl Inner {
     }
 
     fn count(&mut self, words: usize) {
-        self.bytes = self
-            .bytes
-            .saturating_add(words as u64 + super::budget::EVENT_BYTES);
+        self.bytes = self.bytes.saturating_add(words as u64 + EVENT_BYTES);
     }
 }
 
@@ -243,8 +241,8 @@ fn between(since: Option<Timestamp>, at: Timestamp) -> Duration {
 }
 
 /// The moment of a time that is past, by the clock that counts.
-fn moment(at: Timestamp, house: &House) -> Instant {
+fn moment(at: Timestamp, env: &RuntimeEnv) -> Instant {
     let now = Instant::now();
-    now.checked_sub(between(Some(at), house.clock.at(now)))
+    now.checked_sub(between(Some(at), env.clock.at(now)))
         .unwrap_or(now)
 }

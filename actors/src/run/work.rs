@@ -14,7 +14,7 @@ use std::{
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::tools::{CallEnd, Calls};
+use super::call_tasks::{CallEnd, CallTasks};
 use crate::{
     agent::Agent,
     cancel::CancelReason,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// What was said before in the session, as it is being read.
-pub(crate) type Recall = BoxFuture<'static, Result<Vec<Message>, ReadError>>;
+pub(crate) type LoadHistory = BoxFuture<'static, Result<Vec<Message>, ReadError>>;
 
 /// What the actor hears.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ pub(super) struct Work {
 
 enum Stage {
     /// What was said before is being read.
-    Recalling(Recall),
+    Recalling(LoadHistory),
     /// Nothing is under way: the model is to be asked.
     Fresh,
     /// An answer is awaited, and nothing was said yet.
@@ -75,12 +75,12 @@ enum Stage {
         until: Option<Instant>,
     },
     /// Tools are at work.
-    Calling(Calls),
+    Calling(CallTasks),
 }
 
 impl Work {
     /// Work for a run that had been at work for `worked` before. With `recall` it begins by reading.
-    pub(super) fn new(agent: Agent, worked: Duration, recall: Option<Recall>) -> Work {
+    pub(super) fn new(agent: Agent, worked: Duration, recall: Option<LoadHistory>) -> Work {
         Work {
             agent,
             stage: recall.map_or(Stage::Fresh, Stage::Recalling),
@@ -117,10 +117,10 @@ impl Work {
     }
 
     /// The calls at work. Drops whatever else was.
-    pub(super) fn calls(&mut self) -> &mut Calls {
+    pub(super) fn calls(&mut self) -> &mut CallTasks {
         self.timer = None;
         if !matches!(self.stage, Stage::Calling(_)) {
-            self.stage = Stage::Calling(Calls::default());
+            self.stage = Stage::Calling(CallTasks::default());
         }
         match &mut self.stage {
             Stage::Calling(calls) => calls,

@@ -6,9 +6,9 @@ use ractor::MessagingErr;
 
 use super::{
     cancel::Intent,
-    lanes::{Waiting, WhenBusy},
     launch::{Launch, SupervisorMsg},
-    registry::{Known, Place, Registry, Runs, report},
+    registry::{Known, Registry, RunPlace, Runs, report},
+    session_queue::{Waiting, WhenBusy},
     timer::Timer,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// What a run asks of the registry beside a slot.
-pub(super) struct Asks {
+pub(super) struct StartSpec {
     pub(super) session: Option<Arc<str>>,
     pub(super) when_busy: WhenBusy,
     /// The run that starts it: it has a slot already, and waits for this one.
@@ -54,7 +54,7 @@ impl Registry {
     pub(super) fn accept(
         &self,
         id: RunId,
-        asks: Asks,
+        asks: StartSpec,
         log: impl FnOnce() -> Arc<RunLog>,
         launch: impl FnOnce(&Arc<RunLog>) -> Launch,
     ) -> Result<Accepted, StartError> {
@@ -62,7 +62,7 @@ impl Registry {
         if runs.closed {
             return Err(StartError::ShuttingDown);
         }
-        if runs.known.contains_key(&id) || runs.parked.contains_key(&id) {
+        if runs.known.contains_key(&id) || runs.paused.contains_key(&id) {
             return Err(StartError::DuplicateRun(id));
         }
         let parent = match asks.parent {
@@ -95,7 +95,7 @@ impl Registry {
         let known = Known {
             log: log.clone(),
             agent: None,
-            place: Place::Over,
+            place: RunPlace::Over,
             holds: None,
             child: parent.is_some(),
         };
@@ -130,7 +130,7 @@ impl Registry {
     fn entry(
         &self,
         runs: &Runs,
-        asks: &Asks,
+        asks: &StartSpec,
         parent: Option<&RunLog>,
     ) -> Result<Entry, StartError> {
         if let Some(session) = &asks.session {
@@ -139,7 +139,7 @@ impl Registry {
             }
             // A run that waited for the session of the run that waits for it would wait for ever.
             let of_parent = parent.is_some_and(|log| log.session_id.as_ref() == Some(session));
-            if runs.lanes.holders(session).is_some() && !of_parent {
+            if runs.sessions_held.holders(session).is_some() && !of_parent {
                 match asks.when_busy {
                     WhenBusy::Parallel => {}
                     WhenBusy::Reject => {
@@ -170,7 +170,7 @@ impl Registry {
     }
 
     fn check_queue(&self, runs: &Runs) -> Result<(), StartError> {
-        let queued = runs.queue.len() + runs.lanes.all_waiting();
+        let queued = runs.queue.len() + runs.sessions_held.all_waiting();
         if queued >= self.config.max_queued_runs {
             return Err(StartError::QueueFull {
                 live: runs.live,
@@ -182,7 +182,7 @@ impl Registry {
 
     fn check_lane(&self, runs: &Runs, session: &Arc<str>) -> Result<(), StartError> {
         self.check_queue(runs)?;
-        if runs.lanes.waiting(session) >= self.config.max_waiting_in_session {
+        if runs.sessions_held.waiting(session) >= self.config.max_waiting_in_session {
             return Err(StartError::SessionQueueFull(session.clone()));
         }
         Ok(())
@@ -193,16 +193,17 @@ impl Registry {
         let id = launch.log().id;
         let timer = self.config.session_wait.map(|wait| {
             let log = Arc::downgrade(launch.log());
-            Timer::new(&self.house.tokio, wait, async move {
+            Timer::new(&self.env.tokio, wait, async move {
                 if let Some(log) = log.upgrade() {
                     log.cancel(&CancelRequest::new(CancelReason::SessionBusy).by("session_wait"));
                 }
             })
         });
         if let Some(known) = runs.known.get_mut(&id) {
-            known.place = Place::Waiting;
+            known.place = RunPlace::Waiting;
         }
-        runs.lanes.wait(session, Waiting { launch, timer }, first);
+        runs.sessions_held
+            .wait(session, Waiting { launch, timer }, first);
     }
 
     /// Takes a run back that nobody works for, which `goes_on` decides under the lock: with a slot, into the queue, or to
@@ -227,7 +228,7 @@ impl Registry {
         let parent = log.parent().and_then(|parent| runs.known.get(&parent));
         let child = parent.is_some();
         let beside = parent.is_some_and(|parent| parent.log.session_id.as_ref() == session);
-        let held = session.filter(|session| runs.lanes.holders(session).is_some());
+        let held = session.filter(|session| runs.sessions_held.holders(session).is_some());
         match held.filter(|_| holds.is_none() && !beside) {
             Some(session) => self.check_lane(&runs, session)?,
             None if child => {}
@@ -235,13 +236,13 @@ impl Registry {
         }
         let waits = held.filter(|_| holds.is_none() && !beside).cloned();
         let (decided, launch) = goes_on()?;
-        let parked = runs.parked.remove(&log.id);
-        runs.restores.spoil(log.id);
+        let paused = runs.paused.remove(&log.id);
+        runs.reads.invalidate(log.id);
         let free = holds.is_none();
         let known = Known {
             log: log.clone(),
             agent: None,
-            place: Place::Over,
+            place: RunPlace::Over,
             holds,
             child,
         };
@@ -259,7 +260,7 @@ impl Registry {
             }
         };
         drop(runs);
-        report(quietly_drop((parked, before)));
+        report(quietly_drop((paused, before)));
         Ok((decided, launch))
     }
 

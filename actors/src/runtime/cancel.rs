@@ -9,7 +9,7 @@ use std::{
 use futures::{StreamExt, future::join_all, stream};
 use tokio::time::Instant;
 
-use super::{Runtime, RuntimeConfig, parked::Found, registry::Registry};
+use super::{Runtime, RuntimeConfig, paused::Found, registry::Registry};
 use crate::{
     cancel::{CancelOutcome, CancelRequest},
     id::RunId,
@@ -21,9 +21,9 @@ use crate::{
 /// How many paused runs are cancelled at the same time.
 const AT_ONCE: usize = 256;
 
-/// Which runs a cancel of many is for.
+/// Scope runs a cancel of many is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum Scope {
     /// Every run that has not ended.
     All,
     /// The runs of the agent of this name.
@@ -32,12 +32,12 @@ pub enum Which {
     Session(Arc<str>),
 }
 
-impl Which {
+impl Scope {
     pub(super) fn holds(&self, log: &RunLog) -> bool {
         match self {
-            Which::All => true,
-            Which::Agent(name) => log.agent == *name,
-            Which::Session(id) => log.session_id.as_ref() == Some(id),
+            Scope::All => true,
+            Scope::Agent(name) => log.agent == *name,
+            Scope::Session(id) => log.session_id.as_ref() == Some(id),
         }
     }
 }
@@ -93,7 +93,7 @@ impl Runtime {
     /// Dropping the future takes no cancel back.
     pub fn cancel_all(
         &self,
-        which: Which,
+        which: Scope,
         request: CancelRequest,
     ) -> impl Future<Output = Vec<(RunId, CancelOutcome)>> + Send + use<> {
         let answers = self.cancel_known(&which, &request);
@@ -108,7 +108,7 @@ impl Runtime {
     /// Cancels the runs that somebody works for, or that wait.
     pub(super) fn cancel_known(
         &self,
-        which: &Which,
+        which: &Scope,
         request: &CancelRequest,
     ) -> impl Future<Output = Vec<(RunId, CancelOutcome)>> + Send + use<> {
         let answers: Vec<_> = self
@@ -130,18 +130,18 @@ impl Registry {
     /// Cancels the paused runs, which are in the store.
     async fn cancel_paused(
         self: &Arc<Self>,
-        which: &Which,
+        which: &Scope,
         request: &CancelRequest,
     ) -> Vec<(RunId, CancelOutcome)> {
         let mut query = RunQuery::unfinished();
         match which {
-            Which::All => {}
-            Which::Agent(name) => query.agent = Some(name.clone()),
-            Which::Session(id) => query.session_id = Some(id.clone()),
+            Scope::All => {}
+            Scope::Agent(name) => query.agent = Some(name.clone()),
+            Scope::Session(id) => query.session_id = Some(id.clone()),
         }
         let mut answers = Vec::new();
         loop {
-            let page = match self.house.store.clone().runs(query.clone()).await {
+            let page = match self.env.store.clone().runs(query.clone()).await {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::warn!(%error, "the paused runs could not be listed, and are not cancelled");

@@ -200,11 +200,11 @@ async fn found(
         return Ok(Found::Paused(expires_at));
     }
     let events = registry.events_of(head).await?;
-    let (house, keeper) = (registry.house.clone(), registry.clone());
-    let log = RunLog::restored(head, &events, None, house, keeper);
+    let (env, host) = (registry.env.clone(), registry.clone());
+    let log = RunLog::restored(head, &events, None, env, host);
     let processes = log.open_processes();
     if let Some(end) = &recover.end_process {
-        end_all(&registry.house.tokio, end, &processes).await;
+        end_all(&registry.env.tokio, end, &processes).await;
     }
     Ok(Found::Log(log, processes))
 }
@@ -225,7 +225,7 @@ async fn expiry(
     head: &RunHead,
 ) -> Result<Option<Option<Timestamp>>, EventsError> {
     let read = |after| {
-        let store = registry.house.store.clone();
+        let store = registry.env.store.clone();
         async move {
             let page = store.read(head.run_id, after, 1).await?;
             let event = page.into_iter().next();
@@ -281,7 +281,7 @@ impl Begun {
 fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found, recover: &Recover) -> Begun {
     let (log, processes) = match found {
         Found::Paused(expires_at) => {
-            registry.park_stored(head, expires_at);
+            registry.keep_paused_stored(head, expires_at);
             return Begun {
                 settled: Settled::Paused,
                 processes: Vec::new(),
@@ -301,9 +301,9 @@ fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found, recover: &Recov
             log.cancel(&CancelRequest::new(CancelReason::Parent(parent)));
             (Settled::Cancelled, Waits::Ended(log).into())
         }
-        (RunStatus::Pending, None, Some(agent)) => comes_back(registry, log, agent, false),
+        (RunStatus::Pending, None, Some(agent)) => relaunch_found(registry, log, agent, false),
         (RunStatus::Running, None, Some(agent)) if agent.on_crash() == OnCrash::Resume => {
-            comes_back(registry, log, agent, true)
+            relaunch_found(registry, log, agent, true)
         }
         (RunStatus::Cancelling, _, _) => {
             log.end(Ending::Crashed);
@@ -333,7 +333,7 @@ fn interrupted(log: Arc<RunLog>) -> (Settled, Option<Waits>) {
 }
 
 /// Has a run go on. One for which there is no place ends as if nobody knew its agent.
-fn comes_back(
+fn relaunch_found(
     registry: &Arc<Registry>,
     log: Arc<RunLog>,
     agent: &Agent,
@@ -341,7 +341,7 @@ fn comes_back(
 ) -> (Settled, Option<Waits>) {
     let readmitted = registry.readmit(&log, || {
         let seq = resumes.then(|| log.resume(agent));
-        Ok::<_, ContinueError>((seq, registry.comeback(&log, agent)))
+        Ok::<_, ContinueError>((seq, registry.relaunch(&log, agent)))
     });
     match readmitted {
         Ok((seq, launch)) => {

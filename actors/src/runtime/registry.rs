@@ -15,10 +15,10 @@ use tokio::{
 use super::{
     RuntimeConfig,
     cancel::Remembered,
-    lanes::Lanes,
     launch::{Launch, SupervisorMsg},
-    parked::Parked,
-    restores::Restores,
+    paused::PausedRun,
+    reads::Reads,
+    session_queue::SessionQueues,
 };
 use crate::{
     agent::Agent,
@@ -27,7 +27,7 @@ use crate::{
     event::StatusChange,
     id::RunId,
     lock::locked,
-    run::log::{House, RunLog},
+    run::log::{RunLog, RuntimeEnv},
     store::{DynStore, RunHead},
 };
 
@@ -39,7 +39,7 @@ const CHANGES: usize = 4096;
 /// Its lock comes before that of a log, and no user code runs under either.
 pub(super) struct Registry {
     pub(super) config: RuntimeConfig,
-    pub(super) house: Arc<House>,
+    pub(super) env: Arc<RuntimeEnv>,
     pub(super) supervisor: OnceLock<ActorRef<SupervisorMsg>>,
     /// Told whenever a run is gone.
     pub(super) gone: Notify,
@@ -58,13 +58,13 @@ pub(super) struct Runs {
     pub(super) queue: BTreeMap<u64, Launch>,
     pub(super) tickets: u64,
     /// Who holds which session, and who waits for it.
-    pub(super) lanes: Lanes,
+    pub(super) sessions_held: SessionQueues,
     /// Sessions that are being deleted.
     pub(super) deleted: HashSet<Arc<str>>,
     /// Paused runs that are in memory, or of which something has to be.
-    pub(super) parked: HashMap<RunId, Parked>,
+    pub(super) paused: HashMap<RunId, PausedRun>,
     /// Paused runs that are being read.
-    pub(super) restores: Restores,
+    pub(super) reads: Reads,
     /// Agents that runs which come back may ask for.
     pub(super) agents: HashMap<Arc<str>, Agent>,
     pub(super) closed: bool,
@@ -77,7 +77,7 @@ pub(super) struct Known {
     pub(super) log: Arc<RunLog>,
     /// Who works for it, once it is paused.
     pub(super) agent: Option<Agent>,
-    pub(super) place: Place,
+    pub(super) place: RunPlace,
     /// The session that it holds.
     pub(super) holds: Option<Arc<str>>,
     /// A run that has a slot waits for it, so that it is not to wait for one.
@@ -85,7 +85,7 @@ pub(super) struct Known {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub(super) enum RunPlace {
     /// It waits for its session.
     Waiting,
     /// It waits for a slot.
@@ -100,7 +100,7 @@ pub(super) enum Place {
 impl Registry {
     pub(super) fn new(config: RuntimeConfig, store: Arc<dyn DynStore>) -> Arc<Registry> {
         Arc::new_cyclic(|me| Registry {
-            house: Arc::new(House {
+            env: Arc::new(RuntimeEnv {
                 clock: Clock::new(),
                 store,
                 tokio: Handle::current(),
@@ -149,7 +149,7 @@ impl Registry {
 
     /// Where a stored run stands.
     pub(super) async fn head(&self, id: RunId) -> Result<Option<RunHead>, EventsError> {
-        self.house
+        self.env
             .store
             .clone()
             .head(id)
@@ -170,7 +170,7 @@ impl Registry {
     pub(super) fn empty_queue(&self) {
         let (queue, waiting) = {
             let mut runs = locked(&self.runs);
-            (mem::take(&mut runs.queue), runs.lanes.empty())
+            (mem::take(&mut runs.queue), runs.sessions_held.empty())
         };
         drop(queue);
         drop(waiting);
@@ -196,7 +196,7 @@ impl Registry {
         if !left {
             return;
         }
-        self.let_kin_go();
+        self.drop_family_logs();
         if let Some(supervisor) = self.supervisor.get() {
             supervisor.stop(None);
         }
@@ -208,7 +208,7 @@ impl Runs {
     pub(super) fn find(&self, id: RunId) -> Option<Arc<RunLog>> {
         match self.known.get(&id) {
             Some(known) => Some(known.log.clone()),
-            None => self.parked.get(&id)?.log(),
+            None => self.paused.get(&id)?.log(),
         }
     }
 }
@@ -221,10 +221,10 @@ impl fmt::Debug for Registry {
             .field("runs", &runs.known.len())
             .field("live", &runs.live)
             .field("queued", &runs.queue.len())
-            .field("waiting", &runs.lanes.all_waiting())
-            .field("sessions", &runs.lanes.len())
-            .field("paused", &runs.parked.len())
-            .field("reading", &runs.restores.len())
+            .field("waiting", &runs.sessions_held.all_waiting())
+            .field("sessions", &runs.sessions_held.len())
+            .field("paused", &runs.paused.len())
+            .field("reading", &runs.reads.len())
             .field("deleting", &runs.deleted.len())
             .finish_non_exhaustive()
     }

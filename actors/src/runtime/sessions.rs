@@ -5,9 +5,9 @@ use std::{future::poll_fn, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
-    Runtime, Which,
-    parked::Found,
-    recall::{Memory, said_before},
+    Runtime, Scope,
+    history::{HistoryQuery, read_history},
+    paused::Found,
     registry::Registry,
 };
 use crate::{
@@ -28,7 +28,7 @@ impl Runtime {
     ///
     /// [`EventsError::Read`] when the store could not be read.
     pub async fn runs(&self, query: RunQuery) -> Result<Vec<RunHead>, EventsError> {
-        let store = self.registry().house.store.clone();
+        let store = self.registry().env.store.clone();
         store.runs(query).await.map_err(EventsError::from)
     }
 
@@ -41,7 +41,7 @@ impl Runtime {
         &self,
         id: impl Into<Arc<str>>,
     ) -> Result<Option<SessionHead>, EventsError> {
-        let store = self.registry().house.store.clone();
+        let store = self.registry().env.store.clone();
         store.session(id.into()).await.map_err(EventsError::from)
     }
 
@@ -51,7 +51,7 @@ impl Runtime {
     ///
     /// [`EventsError::Read`] when the store could not be read.
     pub async fn sessions(&self, query: SessionQuery) -> Result<Vec<SessionHead>, EventsError> {
-        let store = self.registry().house.store.clone();
+        let store = self.registry().env.store.clone();
         store.sessions(query).await.map_err(EventsError::from)
     }
 
@@ -66,13 +66,13 @@ impl Runtime {
         session: impl Into<Arc<str>>,
         runs: usize,
     ) -> Result<Vec<Message>, EventsError> {
-        let memory = Memory {
+        let memory = HistoryQuery {
             session: session.into(),
             but: RunId::new(),
             before: None,
         };
-        let store = &self.registry().house.store;
-        Ok(said_before(store, memory, runs, true).await?)
+        let store = &self.registry().env.store;
+        Ok(read_history(store, memory, runs, true).await?)
     }
 
     /// Gives a session a name, or takes it away; a session that is not there is made. A name has 1 to 256 bytes.
@@ -94,9 +94,9 @@ impl Runtime {
         if locked(&self.registry().runs).deleted.contains(&id) {
             return Err(SessionError::BeingDeleted);
         }
-        let house = &self.registry().house;
-        let at = house.clock.at(Instant::now());
-        let store = house.store.clone();
+        let env = &self.registry().env;
+        let at = env.clock.at(Instant::now());
+        let store = env.store.clone();
         Ok(store.name_session(id, name.map(Arc::from), at).await?)
     }
 
@@ -115,18 +115,18 @@ impl Runtime {
         let registry = self.registry();
         let _closed = Closed::new(registry, id.clone())?;
         let request = CancelRequest::new(CancelReason::SessionDeleted);
-        let which = Which::Session(id.clone());
+        let which = Scope::Session(id.clone());
         self.cancel_known(&which, &request).await;
         registry.none_left(&which).await;
         // The paused ones that somebody reads have an ending to show; the others go as they are.
-        for log in registry.parked_of(&id) {
+        for log in registry.paused_of(&id) {
             log.cancel_paused(&request);
             over(&log).await;
         }
-        let store = registry.house.store.clone();
+        let store = registry.env.store.clone();
         let deleted = store.delete_session(id.clone()).await?;
         // Whoever has found one meanwhile is not to wait for an ending that nobody writes.
-        for log in registry.unpark_session(&id) {
+        for log in registry.forget_paused_session(&id) {
             log.cancel_paused(&request);
         }
         Ok(deleted)
@@ -156,7 +156,7 @@ impl Runtime {
             }
             Found::Stored(_) | Found::Nothing => {}
         }
-        let store = registry.house.store.clone();
+        let store = registry.env.store.clone();
         Ok(store.delete_run(id).await?)
     }
 }
@@ -193,7 +193,7 @@ impl Drop for Closed<'_> {
 
 impl Registry {
     /// Waits until nothing is under way for such runs.
-    async fn none_left(&self, which: &Which) {
+    async fn none_left(&self, which: &Scope) {
         loop {
             let told = self.gone.notified();
             let mut told = std::pin::pin!(told);

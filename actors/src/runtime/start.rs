@@ -5,11 +5,11 @@ use std::{future::poll_fn, sync::Arc};
 use ractor::{ActorCell, ActorStatus};
 
 use super::{
-    admission::{Accepted, Asks},
-    lanes::WhenBusy,
+    admission::{Accepted, StartSpec},
+    history::{HistoryQuery, load_history},
     launch::Launch,
-    recall::{Memory, recall},
     registry::Registry,
+    session_queue::WhenBusy,
 };
 use crate::{
     agent::Agent,
@@ -22,7 +22,7 @@ use crate::{
         Run, Waiter,
         actor::Guard,
         ending::Ending,
-        log::{Keeper, RunLog},
+        log::{RunHost, RunLog},
     },
     store::AppendError,
     tool::ToolContext,
@@ -86,7 +86,7 @@ impl NewRun {
 
     /// Makes it a child of the run whose tool starts it: when that run ends, in whatever way, this one is cancelled with
     /// the reason `Parent`. A child gets a slot at once, also beyond
-    /// [`max_live_runs`](crate::RuntimeConfig::max_live_runs), since its parent waits for it with a slot.
+    /// [`max_live_runs`](crate::runtime::RuntimeConfig::max_live_runs), since its parent waits for it with a slot.
     pub fn child_of(mut self, context: &ToolContext) -> NewRun {
         self.parent = Some(context.run_id());
         self
@@ -132,12 +132,12 @@ pub(super) async fn start(
         return Err(StartError::SupervisorGone);
     }
     let id = run.id.unwrap_or_else(RunId::new);
-    let asks = Asks {
+    let asks = StartSpec {
         session: run.session_id.clone(),
         when_busy: run.when_busy,
         parent: run.parent,
     };
-    let memory = run.session_id.clone().map(|session| Memory {
+    let memory = run.session_id.clone().map(|session| HistoryQuery {
         session,
         but: id,
         before: None,
@@ -160,11 +160,11 @@ pub(super) async fn start(
         id,
         asks,
         || {
-            let (house, keeper) = (registry.house.clone(), registry.clone());
-            RunLog::start(id, started, agent, house, keeper)
+            let (env, host) = (registry.env.clone(), registry.clone());
+            RunLog::start(id, started, agent, env, host)
         },
         |log| {
-            let recall = recall(&registry.house.store, agent, memory);
+            let recall = load_history(&registry.env.store, agent, memory);
             let guard = Guard::new(log.clone(), agent.clone(), 0, recall);
             Launch::new(guard, supervisor)
         },

@@ -21,7 +21,7 @@ use crate::{
     cancel::{CancelReason, CancelRequest},
     outcome::ErrorReason,
     run::{
-        actor::{RunActor, Waiting},
+        actor::{RunActor, WaitMode},
         ending::Ending,
         log::RunLog,
     },
@@ -147,12 +147,12 @@ async fn launch_run(
     let Launch { guard, supervisor } = launch;
     let (log, left) = (guard.log().clone(), guard.left());
     let (parent, waiting) = match supervisor {
-        Some(foreign) => (foreign, Waiting::ByMailbox),
-        None => (me.get_cell(), Waiting::Inline),
+        Some(foreign) => (foreign, WaitMode::ByMailbox),
+        None => (me.get_cell(), WaitMode::Inline),
     };
     let actor = RunActor::new(guard, waiting);
     match Actor::spawn_linked(None, actor, (), parent).await {
-        Ok((actor, _)) if waiting == Waiting::Inline => {
+        Ok((actor, _)) if waiting == WaitMode::Inline => {
             children.insert(actor.get_id(), Child { log, left });
         }
         Ok(_) => {}

@@ -1,7 +1,7 @@
 //! What every store must do, as a check that anybody can run against a store of their own.
 //!
 //! ```
-//! use quell_actors::{MemoryStore, store::conformance};
+//! use quell_actors::store::{MemoryStore, conformance};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), conformance::Violation> {

@@ -129,7 +129,7 @@ impl AnyTool {
     }
 
     /// Sets all settings.
-    pub fn with(mut self, settings: ToolSettings) -> AnyTool {
+    pub fn with_settings(mut self, settings: ToolSettings) -> AnyTool {
         self.settings = settings;
         self
     }

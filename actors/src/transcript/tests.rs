@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    cancel::{CancelReason, Cut, Receipt},
+    cancel::{Activity, CancelReason, Receipt},
     event::{
         CancelRequested, Continued, Paused, Started, ToolCallCompleted, ToolCallError, ToolFault,
     },
@@ -132,7 +132,7 @@ fn cancelled() -> [EventKind; 2] {
             seq: 1,
             reason: CancelReason::Requested,
             by: None,
-            cut: Cut::Streaming,
+            cut: Activity::Streaming,
             took: std::time::Duration::ZERO,
             usage: Usage::default(),
             cost: None,

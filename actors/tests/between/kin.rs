@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use quell_actors::{
-    Agent, AnyTool, CancelReason, EventKind, NewRun, Outcome, Run, RunStatus, Runtime, ToolContext,
-    sim::Storyteller, tool,
+    Agent, CancelReason, EventKind, NewRun, Outcome, Run, RunStatus, Runtime, ToolContext,
+    sim::Storyteller, tool, tool::AnyTool,
 };
 use serde_json::{Value, json};
 

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use quell_actors::{
-    CancelOutcome, EventKind, EventsError, Outcome, RunStatus, Runtime, RuntimeConfig, Shutdown,
-    Store, sim::Storyteller,
+    CancelOutcome, EventKind, Outcome, RunStatus, Runtime, Store,
+    error::EventsError,
+    runtime::{RuntimeConfig, Shutdown},
+    sim::Storyteller,
 };
 
 use crate::support::{Fault, FaultyStore, check_history, poet, settle, until};

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use quell_actors::{NewRun, RunId, Runtime, StartError, WhenBusy, sim::Storyteller};
+use quell_actors::{
+    NewRun, RunId, Runtime, error::StartError, runtime::WhenBusy, sim::Storyteller,
+};
 
 use crate::support::{Fault, FaultyStore, ended, guarded, nothing_kept, poet, settle};
 

@@ -3,8 +3,9 @@
 use std::{sync::Arc, thread};
 
 use quell_actors::{
-    Agent, Decisions, EventKind, NewRun, OnCrash, Outcome, Recover, RunStatus, Runtime,
-    ToolContext, WhenBusy,
+    Agent, EventKind, NewRun, Outcome, RunStatus, Runtime, ToolContext,
+    agent::OnCrash,
+    runtime::{Decisions, Recover, WhenBusy},
     sim::Storyteller,
     tool::{self, Process},
 };

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use quell_actors::{
-    RunEvent, RunHead, RunId, RunQuery, SessionHead, SessionQuery, Store, Timestamp,
+    RunEvent, RunId, Store,
+    id::Timestamp,
     sim::Gate,
-    store::{AppendError, BatchId, Events, Expected, ReadError, WriteError},
+    store::{
+        AppendError, BatchId, Events, Expected, ReadError, RunHead, RunQuery, SessionHead,
+        SessionQuery, WriteError,
+    },
 };
 use tokio::sync::Notify;
 

@@ -7,7 +7,11 @@ mod sloppy;
 mod support;
 
 use flaw::{FLAWS, Flaw};
-use quell_actors::{MemoryStore, RunQuery, SessionQuery, Store, Timestamp, store::conformance};
+use quell_actors::{
+    Store,
+    id::Timestamp,
+    store::{MemoryStore, RunQuery, SessionQuery, conformance},
+};
 use sloppy::Sloppy;
 use support::{Fault, FaultyStore};
 

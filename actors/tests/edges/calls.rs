@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use quell_actors::{
-    CancelOutcome, CancelReason, CancelRequest, EventKind, EventsError, NewRun, Run, RunId,
-    RunStatus, Runtime, RuntimeConfig, Shutdown, Which,
+    CancelOutcome, CancelReason, CancelRequest, EventKind, NewRun, Run, RunId, RunStatus, Runtime,
+    error::EventsError,
+    runtime::{RuntimeConfig, Scope, Shutdown},
     sim::{Gate, Storyteller},
 };
 
@@ -20,7 +21,7 @@ async fn a_cancel_by_id_takes_effect_in_the_call() {
             let request = CancelRequest::new(CancelReason::Superseded);
             drop(runtime.cancel_with(run.id(), request));
         },
-        |runtime, _| drop(runtime.cancel_all(Which::All, CancelRequest::default())),
+        |runtime, _| drop(runtime.cancel_all(Scope::All, CancelRequest::default())),
     ];
     for call in calls {
         let runtime = Runtime::new();

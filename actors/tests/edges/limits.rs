@@ -10,9 +10,11 @@ use std::{
 
 use futures::{StreamExt, stream};
 use quell_actors::{
-    Agent, AgentBuilder, CancelReason, EventKind, FinishReason, Limits, Model, ModelChunk,
-    ModelError, ModelErrorKind, ModelUsage, Outcome, Partial, Retry, RetryPolicy, Run, RunStatus,
-    Runtime, sim::Storyteller,
+    Agent, CancelReason, EventKind, Model, Outcome, Run, RunStatus, Runtime,
+    agent::{AgentBuilder, Limits, RetryPolicy},
+    model::{ModelChunk, ModelError, ModelErrorKind, ModelUsage, Retry},
+    outcome::{FinishReason, Partial},
+    sim::Storyteller,
 };
 
 use super::{Scripted, settle, text};

@@ -25,10 +25,15 @@ use std::{
 
 use futures::Stream;
 use quell_actors::{
-    Agent, MemoryStore, Model, ModelChunk, ModelError, ModelRequest, RunEvent, RunHead, RunId,
-    RunQuery, Runtime, RuntimeConfig, SessionHead, SessionQuery, Store, Timestamp,
+    Agent, Model, RunEvent, RunId, Runtime, Store,
+    id::Timestamp,
+    model::{ModelChunk, ModelError, ModelRequest},
+    runtime::RuntimeConfig,
     sim::{Gate, Storyteller},
-    store::{AppendError, BatchId, Events, Expected, ReadError, WriteError},
+    store::{
+        AppendError, BatchId, Events, Expected, MemoryStore, ReadError, RunHead, RunQuery,
+        SessionHead, SessionQuery, WriteError,
+    },
 };
 use tokio::runtime::Builder;
 

@@ -8,7 +8,9 @@ use std::{
 
 use futures::StreamExt;
 use quell_actors::{
-    EventStream, NewRun, Run, RunId, RunStatus, Runtime, Shutdown,
+    NewRun, Run, RunId, RunStatus, Runtime,
+    run::EventStream,
+    runtime::Shutdown,
     sim::{Gate, Storyteller},
 };
 

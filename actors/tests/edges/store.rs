@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use quell_actors::{
-    Agent, CancelReason, EventKind, EventsError, Limits, NewRun, Outcome, RunId, RunStatus,
-    Runtime, RuntimeConfig, StartError, Store,
+    Agent, CancelReason, EventKind, NewRun, Outcome, RunId, RunStatus, Runtime, Store,
+    agent::Limits,
+    error::{EventsError, StartError},
+    runtime::RuntimeConfig,
     sim::{Gate, Storyteller},
 };
 

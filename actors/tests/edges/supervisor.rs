@@ -9,8 +9,12 @@ use std::{
 };
 
 use quell_actors::{
-    Agent, CancelOutcome, ErrorReason, MemoryStore, ModelChunk, ModelUsage, Outcome, Run,
-    RunStatus, Runtime, RuntimeConfig, sim::Gate,
+    Agent, CancelOutcome, Outcome, Run, RunStatus, Runtime,
+    model::{ModelChunk, ModelUsage},
+    outcome::ErrorReason,
+    runtime::RuntimeConfig,
+    sim::Gate,
+    store::MemoryStore,
 };
 
 use super::{

@@ -1,7 +1,7 @@
 //! Whoever waits on another thread is answered when the run's tokio runtime goes.
 
 use futures::executor::block_on;
-use quell_actors::{CancelOutcome, EventsError, Run, Runtime, RuntimeConfig};
+use quell_actors::{CancelOutcome, Run, Runtime, error::EventsError, runtime::RuntimeConfig};
 
 use super::{begun, eventually, hanging, on_a_thread, two_threads};
 use crate::support::FaultyStore;

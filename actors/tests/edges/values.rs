@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use futures::stream;
 use quell_actors::{
-    Agent, Cut, EventKind, ModelError, ModelErrorKind, Outcome, Retry, RetryPolicy, RunEvent,
-    RunId, RunStatus, Runtime, RuntimeConfig, Store, Timestamp, sim::Storyteller, store::Events,
+    Agent, EventKind, Outcome, RunEvent, RunId, RunStatus, Runtime, Store,
+    agent::RetryPolicy,
+    cancel::Activity,
+    id::Timestamp,
+    model::{ModelError, ModelErrorKind, Retry},
+    runtime::RuntimeConfig,
+    sim::Storyteller,
+    store::Events,
 };
 
 use super::{Scripted, settle};
@@ -53,7 +59,7 @@ async fn a_pause_may_have_no_end() {
         let Outcome::Cancelled(partial) = ended(&run).await else {
             panic!("the run was asleep");
         };
-        assert_eq!(partial.receipt.cut, Cut::Retrying);
+        assert_eq!(partial.receipt.cut, Activity::Retrying);
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a person decides: each call that waits, and no other.
 
 use quell_actors::{
-    ContinueError, Decisions, EventKind, Outcome, RunEvent, RunId, RunStatus, Runtime, ToolFault,
-    sim::Storyteller,
+    EventKind, Outcome, RunEvent, RunId, RunStatus, Runtime, error::ContinueError,
+    event::ToolFault, runtime::Decisions, sim::Storyteller,
 };
 use serde_json::json;
 

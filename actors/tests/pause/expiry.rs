@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use quell_actors::{CancelReason, Cut, Limits, Outcome, Recover, RunStatus, Runtime, Shutdown};
+use quell_actors::{
+    CancelReason, Outcome, RunStatus, Runtime,
+    agent::Limits,
+    cancel::Activity,
+    runtime::{Recover, Shutdown},
+};
 use tokio::time::sleep;
 
 use super::{CALL, approve, on, paused, payer, with_pay};
@@ -28,7 +33,7 @@ async fn a_pause_expires_when_nobody_decides_in_time() {
     let outcome = ended(&run).await;
     let receipt = &partial(&outcome).receipt;
     assert_eq!(receipt.reason, CancelReason::PauseExpired);
-    assert_eq!(receipt.cut, Cut::Paused);
+    assert_eq!(receipt.cut, Activity::Paused);
     settle().await;
     nothing_kept(&runtime);
 }

@@ -13,7 +13,8 @@ mod races;
 mod watching;
 
 use quell_actors::{
-    Agent, AgentBuilder, Decisions, EventKind, NewRun, Run, RunStatus, Runtime, sim::Storyteller,
+    Agent, EventKind, NewRun, Run, RunStatus, Runtime, agent::AgentBuilder, runtime::Decisions,
+    sim::Storyteller,
 };
 
 use crate::support::{

@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use quell_actors::{
-    Agent, Model, ModelChunk, ModelError, ModelRequest, NewRun, Outcome, RunQuery, RunStatus,
-    Runtime, StartError,
+    Agent, Model, NewRun, Outcome, RunStatus, Runtime,
+    error::StartError,
+    model::{ModelChunk, ModelError, ModelRequest},
+    store::RunQuery,
 };
 
 use super::{CALL, approve, clerk, on, paused, payer};
@@ -175,7 +177,7 @@ async fn a_runtime_may_be_dropped_and_its_paused_runs_stay() {
     let alive = Arc::new(Alive::default());
     let mut agent = clerk(&ledger);
     for expiry in [None, Some(Duration::from_secs(600))] {
-        let limits = quell_actors::Limits {
+        let limits = quell_actors::agent::Limits {
             pause_expiry: expiry,
             ..Default::default()
         };

@@ -11,7 +11,9 @@ use std::{
 
 use futures::Stream;
 use quell_actors::{
-    Agent, EventKind, Model, ModelChunk, ModelError, ModelRequest, NewRun, Runtime, WhenBusy,
+    Agent, EventKind, Model, NewRun, Runtime,
+    model::{ModelChunk, ModelError, ModelRequest},
+    runtime::WhenBusy,
     sim::Storyteller,
 };
 use tokio::runtime::Builder;

@@ -1,8 +1,11 @@
 //! A run that goes on takes its place like a new one.
 
 use quell_actors::{
-    CancelOutcome, CancelReason, CancelRequest, ContinueError, Cut, EventKind, NewRun, Outcome,
-    RunStatus, Runtime, RuntimeConfig, Shutdown, StartError, ToolFault, Which,
+    CancelOutcome, CancelReason, CancelRequest, EventKind, NewRun, Outcome, RunStatus, Runtime,
+    cancel::Activity,
+    error::{ContinueError, StartError},
+    event::ToolFault,
+    runtime::{RuntimeConfig, Scope, Shutdown},
     sim::{Gate, Storyteller},
 };
 
@@ -116,7 +119,7 @@ async fn a_paused_run_is_cancelled_on_the_spot() {
         };
         let outcome = run.outcome().await.unwrap();
         let receipt = &partial(&outcome).receipt;
-        assert_eq!((receipt.cut, receipt.tools.len()), (Cut::Paused, 1));
+        assert_eq!((receipt.cut, receipt.tools.len()), (Activity::Paused, 1));
         let events = all_events(&run).await;
         let after = names(&events).split_off(4);
         assert_eq!(
@@ -150,7 +153,7 @@ async fn a_cancel_of_many_finds_the_paused_ones_in_the_store() {
         let run = NewRun::new("Pay.").session(session);
         ids.push(paused(&runtime, &clerk(&ledger), run).await.id());
     }
-    let which = Which::Session("a".into());
+    let which = Scope::Session("a".into());
     let answers = runtime.cancel_all(which, CancelRequest::default()).await;
     let mut cancelled: Vec<_> = answers.iter().map(|(id, _)| *id).collect();
     cancelled.sort();

@@ -14,8 +14,8 @@ use futures::{
     task::{ArcWake, waker},
 };
 use quell_actors::{
-    CancelOutcome, ContinueError, EventKind, NewRun, Outcome, Run, RunStatus, Runtime,
-    SessionError, StartError,
+    CancelOutcome, EventKind, NewRun, Outcome, Run, RunStatus, Runtime,
+    error::{ContinueError, SessionError, StartError},
 };
 use tokio::{sync::Barrier, task::yield_now};
 
@@ -127,7 +127,7 @@ async fn a_continue_that_comes_after_a_cancel_is_answered_and_not_run() {
 #[tokio::test(start_paused = true)]
 async fn of_two_processes_that_continue_one_is_fenced_before_it_does_anything() {
     let (store, ledger) = (SharedStore::new(), Ledger::default());
-    let reject = || quell_actors::Decisions::new().reject(CALL, "no");
+    let reject = || quell_actors::runtime::Decisions::new().reject(CALL, "no");
     let id = paused(&on(&store), &clerk(&ledger), "Pay.").await.id();
     let views = [store.another(), store.another()];
     let model = super::payer();

@@ -1,6 +1,6 @@
 //! Who watched a run before its pause watches it after.
 
-use quell_actors::{EventKind, Outcome, RunStatus, Runtime, SteerOutcome, sim::Gate};
+use quell_actors::{EventKind, Outcome, RunStatus, Runtime, run::SteerOutcome, sim::Gate};
 
 use super::{approve, clerk, paused, with_pay};
 use crate::support::{all_events, check_history, ended, settle, tools::Ledger, watcher::watcher};

@@ -3,8 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use quell_actors::{
-    Agent, Decisions, EventKind, NewRun, OnCrash, Outcome, Recovered, Run, RunEvent, RunId,
-    RunStatus, Runtime, sim::check_chat,
+    Agent, EventKind, NewRun, Outcome, Run, RunEvent, RunId, RunStatus, Runtime,
+    agent::OnCrash,
+    runtime::{Decisions, Recovered},
+    sim::check_chat,
 };
 
 use super::{on, reopened};
@@ -73,7 +75,7 @@ impl Stage {
         store.freeze_after(appends);
         let opening = tokio::spawn({
             let (store, agent) = (store.clone(), self.agent.clone());
-            let recover = quell_actors::Recover::new().agent(&agent);
+            let recover = quell_actors::runtime::Recover::new().agent(&agent);
             async move { Runtime::open(Default::default(), store, recover).await }
         });
         tokio::select! {

@@ -1,8 +1,11 @@
 //! The log is cut at every event, and then again at every event of what came back.
 
 use quell_actors::{
-    Agent, ModelError, ModelErrorKind, OnCancel, OnCrash, Outcome, Retry, RunStatus,
+    Agent, Outcome, RunStatus,
+    agent::OnCrash,
+    model::{ModelError, ModelErrorKind, Retry},
     sim::{Gate, Storyteller},
+    tool::OnCancel,
 };
 use serde_json::json;
 

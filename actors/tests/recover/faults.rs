@@ -1,7 +1,11 @@
 //! A store that fails while it is recovered: what could not be settled is said, and the rest is.
 
 use quell_actors::{
-    Agent, EventsError, OnCrash, Recover, RunStatus, Runtime, RuntimeConfig, sim::Storyteller,
+    Agent, RunStatus, Runtime,
+    agent::OnCrash,
+    error::EventsError,
+    runtime::{Recover, RuntimeConfig},
+    sim::Storyteller,
 };
 use std::time::Duration;
 

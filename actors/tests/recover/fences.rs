@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use quell_actors::{Agent, EventKind, NewRun, OnCrash, Outcome, RunStatus, Runtime, sim::Gate};
+use quell_actors::{
+    Agent, EventKind, NewRun, Outcome, RunStatus, Runtime, agent::OnCrash, sim::Gate,
+};
 use serde_json::json;
 use tokio::runtime::Builder;
 
@@ -100,7 +102,7 @@ fn a_process_that_is_gone_in_the_middle_of_its_work_is_found_and_settled() {
 async fn nothing_is_asked_before_the_store_confirms_that_a_run_was_taken_over() {
     for on_crash in [OnCrash::Fail, OnCrash::Resume] {
         let store = SharedStore::new();
-        let config = quell_actors::RuntimeConfig {
+        let config = quell_actors::runtime::RuntimeConfig {
             max_live_runs: usize::from(on_crash == OnCrash::Resume),
             ..Default::default()
         };
@@ -116,7 +118,7 @@ async fn nothing_is_asked_before_the_store_confirms_that_a_run_was_taken_over() 
 
         let view = store.another();
         view.freeze_after(0);
-        let recover = quell_actors::Recover::new().agent(&agent);
+        let recover = quell_actors::runtime::Recover::new().agent(&agent);
         let opening = tokio::spawn(Runtime::open(Default::default(), view.clone(), recover));
         view.frozen().await;
         settle().await;

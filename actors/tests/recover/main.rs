@@ -13,7 +13,11 @@ mod many;
 mod settled;
 mod told;
 
-use quell_actors::{Agent, Recover, Recovered, Runtime, sim::Storyteller};
+use quell_actors::{
+    Agent, Runtime,
+    runtime::{Recover, Recovered},
+    sim::Storyteller,
+};
 
 use crate::support::shared::SharedStore;
 

@@ -1,6 +1,6 @@
 //! Recovery of many runs.
 
-use quell_actors::{Agent, NewRun, OnCrash, RunQuery, RunStatus};
+use quell_actors::{Agent, NewRun, RunStatus, agent::OnCrash, store::RunQuery};
 
 use super::{hanging, on, reopened};
 use crate::support::{nothing_kept, settle, shared::SharedStore};
@@ -26,7 +26,7 @@ async fn ten_thousand_unfinished_runs_are_all_settled() {
 #[tokio::test(start_paused = true)]
 async fn a_session_goes_on_in_its_order_over_more_runs_than_are_read_at_a_time() {
     let store = SharedStore::new();
-    let config = quell_actors::RuntimeConfig {
+    let config = quell_actors::runtime::RuntimeConfig {
         max_waiting_in_session: 1_000,
         max_live_runs: 0,
         ..Default::default()
@@ -42,11 +42,11 @@ async fn a_session_goes_on_in_its_order_over_more_runs_than_are_read_at_a_time()
         let run = NewRun::new("Sing.").session("s");
         ids.push(first.start(&agent, run).await.unwrap().id());
     }
-    let config = quell_actors::RuntimeConfig {
+    let config = quell_actors::runtime::RuntimeConfig {
         max_live_runs: 10,
         ..config
     };
-    let recover = quell_actors::Recover::new().agent(&agent);
+    let recover = quell_actors::runtime::Recover::new().agent(&agent);
     let (second, recovered) = quell_actors::Runtime::open(config, store.another(), recover)
         .await
         .unwrap();

@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use quell_actors::{
-    Agent, CancelReason, CancelRequest, Cut, ErrorReason, EventKind, NewRun, OnCancel, OnCrash,
-    Outcome, RunEvent, RunStatus, ToolContext, ToolEnd,
+    Agent, CancelReason, CancelRequest, EventKind, NewRun, Outcome, RunEvent, RunStatus,
+    ToolContext,
+    agent::OnCrash,
+    cancel::{Activity, ToolEnd},
+    outcome::ErrorReason,
     sim::{Gate, Storyteller},
     tool,
+    tool::OnCancel,
 };
 use serde_json::json;
 
@@ -72,7 +76,7 @@ async fn a_run_that_had_been_asked_to_stop_ends_cancelled_by_whoever_asked() {
     assert_eq!(receipt.by.as_deref(), Some("ann"));
     assert_eq!(
         (receipt.cut, receipt.tools[0].end),
-        (Cut::Tool, ToolEnd::Unknown)
+        (Activity::Tool, ToolEnd::Unknown)
     );
     assert!(receipt.fault.is_some());
     assert_eq!(ledger.times("call-1-0"), 1);
@@ -83,7 +87,7 @@ async fn a_run_that_had_been_asked_to_stop_ends_cancelled_by_whoever_asked() {
 async fn a_run_that_had_not_begun_begins_if_its_agent_is_known() {
     for known in [true, false] {
         let store = SharedStore::new();
-        let config = quell_actors::RuntimeConfig {
+        let config = quell_actors::runtime::RuntimeConfig {
             max_live_runs: 0,
             ..Default::default()
         };
@@ -169,7 +173,7 @@ async fn family(store: &SharedStore, child: &Agent, on_crash: OnCrash) -> [RunEv
     let run = NewRun::new("Do it.").session("s");
     let parent = runtime.start(&agent.build().unwrap(), run).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let query = quell_actors::RunQuery::unfinished();
+    let query = quell_actors::store::RunQuery::unfinished();
     let runs = runtime.runs(query).await.unwrap();
     assert_eq!(runs.len(), 2);
     let child = runs.iter().find(|run| run.run_id != parent.id()).unwrap();
@@ -224,19 +228,19 @@ async fn a_run_that_had_to_be_resumed_and_finds_no_place_ends() {
         ids.push(first.start(&agent, "Sing.").await.unwrap().id());
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let config = quell_actors::RuntimeConfig {
+    let config = quell_actors::runtime::RuntimeConfig {
         max_live_runs: 1,
         max_queued_runs: 1,
         ..Default::default()
     };
-    let recover = quell_actors::Recover::new().agent(&agent);
+    let recover = quell_actors::runtime::Recover::new().agent(&agent);
     let (runtime, recovered) = quell_actors::Runtime::open(config, store.another(), recover)
         .await
         .unwrap();
     assert_eq!(recovered.resumed, ids[..2]);
     assert_eq!(recovered.interrupted, ids[2..]);
     for (_, answer) in runtime
-        .cancel_all(quell_actors::Which::All, CancelRequest::default())
+        .cancel_all(quell_actors::runtime::Scope::All, CancelRequest::default())
         .await
     {
         assert!(answer.is_accepted());

@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex};
 
 use quell_actors::{
-    Agent, EventKind, Limits, OnCrash, Outcome, Recover, Runtime, ToolContext, ToolError,
+    Agent, EventKind, Outcome, Runtime, ToolContext,
+    agent::{Limits, OnCrash},
+    runtime::Recover,
     sim::{Gate, Storyteller},
-    tool::{self, Process},
+    tool::{self, Process, ToolError},
 };
 use serde_json::json;
 

@@ -2,8 +2,10 @@
 
 use futures::FutureExt;
 use quell_actors::{
-    Agent, EventKind, NewRun, OnCancel, Outcome, Run, RunStatus, Runtime, WhenBusy,
+    Agent, EventKind, NewRun, Outcome, Run, RunStatus, Runtime,
+    runtime::WhenBusy,
     sim::{Gate, Storyteller},
+    tool::OnCancel,
 };
 use serde_json::json;
 
@@ -148,7 +150,7 @@ async fn a_run_whose_ending_is_not_stored_yet_holds_its_session() {
 #[tokio::test(start_paused = true)]
 async fn a_session_that_has_lost_its_store_is_free_again() {
     let store = SharedStore::new();
-    let config = quell_actors::RuntimeConfig {
+    let config = quell_actors::runtime::RuntimeConfig {
         store_patience: std::time::Duration::from_secs(1),
         ..Default::default()
     };

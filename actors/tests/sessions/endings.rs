@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use quell_actors::{
-    CancelReason, Outcome, RunStatus, Runtime, Shutdown, StartError,
+    CancelReason, Outcome, RunStatus, Runtime,
+    error::StartError,
+    runtime::Shutdown,
     sim::{Gate, Storyteller},
 };
 

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use quell_actors::{
-    Agent, Decisions, ErrorReason, EventKind, Interrupted, ModelError, ModelErrorKind, Outcome,
-    Run, RunStatus, Runtime, WhenBusy,
+    Agent, EventKind, Outcome, Run, RunStatus, Runtime,
+    agent::InterruptedAnswers,
+    model::{ModelError, ModelErrorKind},
+    outcome::ErrorReason,
+    runtime::{Decisions, WhenBusy},
     sim::{Gate, Storyteller, check_chat},
 };
 use serde_json::json;
@@ -85,7 +88,7 @@ async fn an_answer_that_was_cut_is_marked_or_left_out_as_the_agent_says() {
     done(&runtime, &failing, "two").await;
     for (interrupted, expected) in [
         (
-            Interrupted::Marked,
+            InterruptedAnswers::Marked,
             vec![
                 "user: one",
                 "assistant: la \n\n[This answer was interrupted.]",
@@ -95,7 +98,7 @@ async fn an_answer_that_was_cut_is_marked_or_left_out_as_the_agent_says() {
             ],
         ),
         (
-            Interrupted::Omitted,
+            InterruptedAnswers::Omitted,
             vec!["user: one", "user: two", "user: three"],
         ),
     ] {

@@ -1,8 +1,10 @@
 //! A run that interrupts: cancel, wait, start.
 
 use quell_actors::{
-    Agent, CancelReason, EventKind, OnCancel, Outcome, RunStatus, Runtime, WhenBusy,
+    Agent, CancelReason, EventKind, Outcome, RunStatus, Runtime,
+    runtime::WhenBusy,
     sim::{Gate, Storyteller},
+    tool::OnCancel,
 };
 use serde_json::json;
 

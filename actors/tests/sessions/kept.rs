@@ -1,9 +1,10 @@
 //! Sessions as they are kept: listed, named, deleted.
 
 use quell_actors::{
-    Agent, CancelReason, EventKind, NewRun, RunQuery, RunStatus, Runtime, SessionError,
-    SessionQuery, StartError,
+    Agent, CancelReason, EventKind, NewRun, RunStatus, Runtime,
+    error::{SessionError, StartError},
     sim::{Gate, Storyteller},
+    store::{RunQuery, SessionQuery},
 };
 use serde_json::json;
 

@@ -3,10 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use quell_actors::{
-    Agent, AnyTool, CancelReason, Decisions, EventKind, NewRun, Outcome, Run, RunStatus, Runtime,
-    StartError, ToolContext,
+    Agent, CancelReason, EventKind, NewRun, Outcome, Run, RunStatus, Runtime, ToolContext,
+    error::StartError,
+    runtime::Decisions,
     sim::{Gate, Storyteller},
     tool,
+    tool::AnyTool,
 };
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -40,7 +42,7 @@ fn delegate(
                 drop(run);
                 std::future::pending::<()>().await;
             }
-            Ok::<_, quell_actors::ToolError>("helped")
+            Ok::<_, quell_actors::tool::ToolError>("helped")
         }
     });
     (tool, heard)

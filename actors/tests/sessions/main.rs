@@ -15,7 +15,9 @@ mod turns;
 mod waiting;
 
 use quell_actors::{
-    Agent, EventKind, NewRun, Run, RunStatus, Runtime, RuntimeConfig, StartError, WhenBusy,
+    Agent, EventKind, NewRun, Run, RunStatus, Runtime,
+    error::StartError,
+    runtime::{RuntimeConfig, WhenBusy},
     sim::{Gate, Storyteller},
 };
 

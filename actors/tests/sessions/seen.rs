@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quell_actors::{NewRun, RunStatus, Runtime, WhenBusy, sim::Storyteller};
+use quell_actors::{NewRun, RunStatus, Runtime, runtime::WhenBusy, sim::Storyteller};
 
 use crate::support::{ended, guarded, poet};
 

@@ -2,7 +2,8 @@
 
 use futures::future::join_all;
 use quell_actors::{
-    NewRun, Outcome, RunStatus, WhenBusy,
+    NewRun, Outcome, RunStatus,
+    runtime::WhenBusy,
     sim::{Gate, Storyteller},
 };
 

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use quell_actors::{
-    CancelOutcome, CancelReason, CancelRequest, Cut, Outcome, RunId, RunStatus, Runtime,
-    StartError, Which,
+    CancelOutcome, CancelReason, CancelRequest, Outcome, RunId, RunStatus, Runtime,
+    cancel::Activity,
+    error::StartError,
+    runtime::Scope,
     sim::{Gate, Storyteller},
 };
 use tokio::time::sleep;
@@ -68,7 +70,7 @@ async fn waiting_ends_when_it_has_taken_too_long_and_not_while_a_slot_is_waited_
     let receipt = &partial(&outcome).receipt;
     assert_eq!(
         (&receipt.reason, receipt.cut),
-        (&CancelReason::SessionBusy, Cut::Pending)
+        (&CancelReason::SessionBusy, Activity::Pending)
     );
     assert_eq!(third.status(), RunStatus::Pending);
 
@@ -164,7 +166,7 @@ async fn a_cancel_of_a_whole_session_asks_no_model_on_the_way() {
     for _ in 0..20 {
         waits(&runtime, &agent, in_s("Sing.")).await;
     }
-    let which = Which::Session("s".into());
+    let which = Scope::Session("s".into());
     let answers = runtime.cancel_all(which, CancelRequest::default()).await;
     assert_eq!(answers.len(), 20);
     assert!(answers.iter().all(|(_, answer)| answer.is_accepted()));

@@ -6,9 +6,13 @@ use std::sync::{
 };
 
 use quell_actors::{
-    MemoryStore, RunEvent, RunHead, RunId, RunQuery, SessionHead, SessionQuery, Store, Timestamp,
+    RunEvent, RunId, Store,
+    id::Timestamp,
     sim::Gate,
-    store::{AppendError, BatchId, Events, Expected, ReadError, WriteError},
+    store::{
+        AppendError, BatchId, Events, Expected, MemoryStore, ReadError, RunHead, RunQuery,
+        SessionHead, SessionQuery, WriteError,
+    },
 };
 use tokio::sync::Notify;
 

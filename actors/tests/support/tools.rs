@@ -7,9 +7,12 @@ use std::sync::{
 
 use futures::Stream;
 use quell_actors::{
-    AnyTool, Message, Model, ModelChunk, ModelError, ModelRequest, ToolContext,
+    Model, ToolContext,
+    message::Message,
+    model::{ModelChunk, ModelError, ModelRequest},
     sim::{Gate, Storyteller},
     tool,
+    tool::AnyTool,
 };
 
 /// What was really done, over all processes: the ids of calls, each time that one was made.

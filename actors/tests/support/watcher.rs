@@ -1,6 +1,6 @@
 //! An actor that watches a runtime.
 
-use quell_actors::{Delivery, EventsError, Runtime, StatusChange, sim::Gate};
+use quell_actors::{Runtime, error::EventsError, event::StatusChange, run::Delivery, sim::Gate};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::mpsc;
 

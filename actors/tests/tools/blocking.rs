@@ -7,7 +7,10 @@ use std::sync::{
 };
 
 use quell_actors::{
-    AnyTool, EventKind, OnCancel, Outcome, Runtime, ToolContext, ToolEnd, ToolError, tool,
+    EventKind, Outcome, Runtime, ToolContext,
+    cancel::ToolEnd,
+    tool,
+    tool::{AnyTool, OnCancel, ToolError},
 };
 use serde_json::{Value, json};
 use tokio::runtime::Builder;

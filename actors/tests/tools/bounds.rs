@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use quell_actors::{
-    AnyTool, CancelReason, Limits, OnCancel, Outcome, Runtime, ToolContext, ToolEnd, ToolError,
+    CancelReason, Outcome, Runtime, ToolContext,
+    agent::Limits,
+    cancel::ToolEnd,
     tool,
+    tool::{AnyTool, OnCancel, ToolError},
 };
 use serde_json::{Value, json};
 

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use quell_actors::{
-    AgentError, EventKind, Message, Outcome, RunStatus, Runtime, ToolContext, ToolError,
-    UsageSource,
+    EventKind, Outcome, RunStatus, Runtime, ToolContext,
+    error::AgentError,
+    message::Message,
     sim::{Gate, Storyteller},
     tool,
+    tool::ToolError,
+    usage::UsageSource,
 };
 use serde_json::{Value, json};
 use tokio::sync::Barrier;

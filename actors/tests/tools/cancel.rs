@@ -3,8 +3,14 @@
 use std::time::Duration;
 
 use quell_actors::{
-    AnyTool, CancelOutcome, CancelReason, CancelRequest, Cut, EventKind, Limits, OnCancel, Outcome,
-    Run, RunStatus, Runtime, Shutdown, ToolContext, ToolEnd, ToolError, sim::Gate, tool,
+    CancelOutcome, CancelReason, CancelRequest, EventKind, Outcome, Run, RunStatus, Runtime,
+    ToolContext,
+    agent::Limits,
+    cancel::{Activity, ToolEnd},
+    runtime::Shutdown,
+    sim::Gate,
+    tool,
+    tool::{AnyTool, OnCancel, ToolError},
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -61,7 +67,7 @@ async fn a_call_is_dropped_before_the_ending_is_seen() {
         assert_eq!(alive.count(), 0, "the future is dropped");
         assert_eq!(before.elapsed(), Duration::ZERO, "no time passes");
         let outcome = ended(&run).await;
-        assert_eq!(partial(&outcome).receipt.cut, Cut::Tool);
+        assert_eq!(partial(&outcome).receipt.cut, Activity::Tool);
         assert_eq!(ends(&outcome), [("sleeps", ToolEnd::Stopped)]);
         let told = "cancelled: The call was cancelled before it was done. A part of it may have been done.";
         assert_eq!(results(&run).await[0].1, told);

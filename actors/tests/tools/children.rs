@@ -3,8 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use quell_actors::{
-    Agent, AnyTool, CancelReason, NewRun, OnCancel, Outcome, Run, RunId, RunStatus, Runtime,
-    RuntimeConfig, StartError, ToolContext, ToolError, sim::Storyteller, tool,
+    Agent, CancelReason, NewRun, Outcome, Run, RunId, RunStatus, Runtime, ToolContext,
+    error::StartError,
+    runtime::RuntimeConfig,
+    sim::Storyteller,
+    tool,
+    tool::{AnyTool, OnCancel, ToolError},
 };
 use serde_json::{Value, json};
 
@@ -148,7 +152,11 @@ async fn children_are_cancelled_with_their_parent_and_named_in_its_receipt() {
             }
             let end = ends(&outcome)[0].1;
             let finished = on_cancel == OnCancel::Finish;
-            assert_eq!(end == quell_actors::ToolEnd::Finished, finished, "{end}");
+            assert_eq!(
+                end == quell_actors::cancel::ToolEnd::Finished,
+                finished,
+                "{end}"
+            );
             drop(agent);
             nothing_left(&runtime);
         }

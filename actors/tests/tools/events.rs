@@ -4,8 +4,11 @@
 use std::time::Duration;
 
 use quell_actors::{
-    Agent, NewRun, OnCancel, Outcome, Run, RunStatus, Runtime, RuntimeConfig, ToolContext,
-    ToolError, sim::Storyteller, tool,
+    Agent, NewRun, Outcome, Run, RunStatus, Runtime, ToolContext,
+    runtime::RuntimeConfig,
+    sim::Storyteller,
+    tool,
+    tool::{OnCancel, ToolError},
 };
 use serde_json::{Value, json};
 use tokio::{task::yield_now, time::Instant};
@@ -16,7 +19,12 @@ use super::{
 };
 
 /// Does nothing for a few turns of the scheduler.
-fn takes(name: &str, turns: u32, alive: &Alive, on_cancel: OnCancel) -> quell_actors::AnyTool {
+fn takes(
+    name: &str,
+    turns: u32,
+    alive: &Alive,
+    on_cancel: OnCancel,
+) -> quell_actors::tool::AnyTool {
     let alive = alive.clone();
     let call = move |_: Value, context: ToolContext| {
         let alive = alive.clone();

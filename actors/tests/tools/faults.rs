@@ -1,8 +1,11 @@
 //! How calls fail: the model is told, and the run goes on.
 
 use quell_actors::{
-    AnyTool, ErrorReason, Outcome, Runtime, ToolContext, ToolError, ToolSettings, sim::Storyteller,
+    Outcome, Runtime, ToolContext,
+    outcome::ErrorReason,
+    sim::Storyteller,
     tool,
+    tool::{AnyTool, ToolError, ToolSettings},
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -250,7 +253,7 @@ async fn an_output_has_a_limit_of_its_own() {
         let tool = tool::from_fn("long", "Says much.", move |(): (), _| async move {
             Ok("é".repeat(bytes / 2) + &"x".repeat(bytes % 2))
         });
-        let tool = tool.with(ToolSettings {
+        let tool = tool.with_settings(ToolSettings {
             max_output_bytes: 10,
             ..ToolSettings::default()
         });

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use quell_actors::{EventKind, NewRun, RunEvent, Runtime, ToolEnd, ToolFault, sim::Storyteller};
+use quell_actors::{
+    EventKind, NewRun, RunEvent, Runtime, cancel::ToolEnd, event::ToolFault, sim::Storyteller,
+};
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Call {

@@ -1,6 +1,11 @@
 //! Each call has an id of its own in its run, whatever its model says.
 
-use quell_actors::{EventKind, FinishReason, ModelChunk, Runtime, ToolCallDelta, sim::Storyteller};
+use quell_actors::{
+    EventKind, Runtime,
+    model::{ModelChunk, ToolCallDelta},
+    outcome::FinishReason,
+    sim::Storyteller,
+};
 use serde_json::json;
 
 use super::{

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use quell_actors::{
-    AgentError, CancelReason, Limits, Money, Outcome, Run, Runtime, ToolEnd, UsageSource,
+    CancelReason, Outcome, Run, Runtime,
+    agent::Limits,
+    cancel::ToolEnd,
+    error::AgentError,
     sim::Storyteller,
+    usage::{Money, UsageSource},
 };
 use serde_json::json;
 
@@ -239,7 +243,7 @@ async fn a_deadline_holds_while_tools_are_at_work() {
     for how in BOTH {
         let (runtime, alive) = (Runtime::new(), Alive::default());
         let gate = quell_actors::sim::Gate::new();
-        let tool = super::waits("waits", &gate, &alive, quell_actors::OnCancel::Drop);
+        let tool = super::waits("waits", &gate, &alive, quell_actors::tool::OnCancel::Drop);
         let limits = Limits {
             deadline: Some(Duration::from_secs(5)),
             ..Limits::default()

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use quell_actors::{
-    ErrorReason, Limits, OnCancel, Outcome, Run, RunStatus, Runtime, ToolEnd, sim::Gate,
+    Outcome, Run, RunStatus, Runtime, agent::Limits, cancel::ToolEnd, outcome::ErrorReason,
+    sim::Gate, tool::OnCancel,
 };
 use ractor::ActorRef;
 use tokio::time::Instant;

@@ -33,10 +33,12 @@ use std::{
 };
 
 use quell_actors::{
-    Agent, AgentBuilder, AnyTool, EventKind, Model, NewRun, OnCancel, Outcome, RetryPolicy, Run,
-    Runtime, ToolContext, ToolEnd, ToolError,
+    Agent, EventKind, Model, NewRun, Outcome, Run, Runtime, ToolContext,
+    agent::{AgentBuilder, RetryPolicy},
+    cancel::ToolEnd,
     sim::{Gate, Storyteller},
     tool,
+    tool::{AnyTool, OnCancel, ToolError},
 };
 use serde_json::{Value, json};
 use support::{foreign, start_under};

@@ -1,7 +1,10 @@
 //! What a run may cost, to the millionth.
 
 use quell_actors::{
-    CancelReason, Limits, Money, Outcome, Prices, Runtime, Usage, UsageSource, sim::Storyteller,
+    CancelReason, Outcome, Runtime,
+    agent::Limits,
+    sim::Storyteller,
+    usage::{Money, Prices, Usage, UsageSource},
 };
 
 use super::{

@@ -7,7 +7,10 @@ use std::{
 
 use futures::{Stream, StreamExt, stream};
 use quell_actors::{
-    FinishReason, Message, Model, ModelChunk, ModelError, ModelRequest, ModelUsage, ToolCallDelta,
+    Model,
+    message::Message,
+    model::{ModelChunk, ModelError, ModelRequest, ModelUsage, ToolCallDelta},
+    outcome::FinishReason,
     sim::{Gate, check_chat},
 };
 

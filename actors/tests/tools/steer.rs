@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use quell_actors::{
-    EventKind, Message, ModelError, ModelErrorKind, OnCancel, Retry, RetryPolicy, Run, RunEvent,
-    RunStatus, Runtime, RuntimeConfig, SteerOutcome,
+    EventKind, Run, RunEvent, RunStatus, Runtime,
+    agent::RetryPolicy,
+    message::Message,
+    model::{ModelError, ModelErrorKind, Retry},
+    run::SteerOutcome,
+    runtime::RuntimeConfig,
     sim::{Gate, Storyteller},
+    tool::OnCancel,
 };
 
 use super::{

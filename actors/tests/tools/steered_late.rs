@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use quell_actors::{
-    CancelReason, EventsError, Limits, OnCancel, RunStatus, Runtime, RuntimeConfig, SteerOutcome,
+    CancelReason, RunStatus, Runtime,
+    agent::Limits,
+    error::EventsError,
+    run::SteerOutcome,
+    runtime::RuntimeConfig,
     sim::{Gate, Storyteller},
+    tool::OnCancel,
 };
 
 use super::{

@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use quell_actors::{
-    CancelOutcome, CancelReason, Cut, EventsError, Limits, OnCancel, Run, RunStatus, Runtime,
-    RuntimeConfig, ToolEnd, sim::Gate,
+    CancelOutcome, CancelReason, Run, RunStatus, Runtime,
+    agent::Limits,
+    cancel::{Activity, ToolEnd},
+    error::EventsError,
+    runtime::RuntimeConfig,
+    sim::Gate,
+    tool::OnCancel,
 };
 use tokio::time::Instant;
 
@@ -75,7 +80,7 @@ async fn a_cancel_before_that_begins_no_call_and_says_so() {
         );
         store.release();
         let outcome = ended(&run).await;
-        assert_eq!(partial(&outcome).receipt.cut, Cut::Tool);
+        assert_eq!(partial(&outcome).receipt.cut, Activity::Tool);
         let not_started = [
             ("waits", ToolEnd::NotStarted),
             ("must", ToolEnd::NotStarted),

@@ -1,7 +1,10 @@
 //! Runs with tools on real threads, cancelled and steered from other threads at moments that nobody chose.
 
 use quell_actors::{
-    OnCancel, Run, RunStatus, Runtime, ToolContext, ToolError, sim::Storyteller, tool,
+    Run, RunStatus, Runtime, ToolContext,
+    sim::Storyteller,
+    tool,
+    tool::{OnCancel, ToolError},
 };
 use serde_json::{Value, json};
 use tokio::task::yield_now;
@@ -10,7 +13,12 @@ use super::{Alive, BOTH, clerk, ended, really, start, support::guarded};
 
 const RUNS: u64 = 150;
 
-fn takes(name: &str, turns: u32, alive: &Alive, on_cancel: OnCancel) -> quell_actors::AnyTool {
+fn takes(
+    name: &str,
+    turns: u32,
+    alive: &Alive,
+    on_cancel: OnCancel,
+) -> quell_actors::tool::AnyTool {
     let alive = alive.clone();
     let call = move |_: Value, context: ToolContext| {
         let alive = alive.clone();

@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use quell_actors::{
-    AnyTool, CancelReason, EventKind, Limits, OnCancel, Runtime, ToolContext, ToolEnd, sim::Gate,
+    CancelReason, EventKind, Runtime, ToolContext,
+    agent::Limits,
+    cancel::ToolEnd,
+    sim::Gate,
     tool,
+    tool::{AnyTool, OnCancel},
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;

@@ -6,11 +6,16 @@ mod tools;
 use std::{sync::Arc, time::Duration};
 
 use quell_actors::{
-    CancelOutcome, CancelReason, CancelRequest, CancelRequested, Continued, Cut, Decision,
-    ErrorReason, EventKind, FinishReason, Message, ModelRequestCompleted, Money, Partial, Paused,
-    Receipt, Reply, RunError, RunEvent, RunId, RunStatus, Started, StatusChange, Timestamp,
-    ToolCall, ToolCallCompleted, ToolCallError, ToolCallProcess, ToolCallProgress, ToolEnd,
-    ToolFault, ToolReceipt, Usage, UsageSource,
+    CancelOutcome, CancelReason, CancelRequest, EventKind, RunEvent, RunId, RunStatus,
+    cancel::{Activity, Receipt, ToolEnd, ToolReceipt},
+    event::{
+        CancelRequested, Continued, Decision, ModelRequestCompleted, Paused, Started, StatusChange,
+        ToolCallCompleted, ToolCallError, ToolCallProcess, ToolCallProgress, ToolFault,
+    },
+    id::Timestamp,
+    message::{Message, ToolCall},
+    outcome::{ErrorReason, FinishReason, Partial, Reply, RunError},
+    usage::{Money, Usage, UsageSource},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -210,7 +215,7 @@ fn endings_have_these_forms() {
                     seq: 2,
                     reason: CancelReason::Deadline,
                     by: None,
-                    cut: Cut::FirstToken,
+                    cut: Activity::FirstToken,
                     took: Duration::from_micros(1500),
                     usage: usage(),
                     cost: Some(Money::from_cents(2)),
@@ -296,15 +301,15 @@ fn a_cancel_has_these_forms() {
         check(&outcome, json);
     }
     for (cut, json) in [
-        (Cut::Pending, r#""pending""#),
-        (Cut::Starting, r#""starting""#),
-        (Cut::Connecting, r#""connecting""#),
-        (Cut::FirstToken, r#""first_token""#),
-        (Cut::Streaming, r#""streaming""#),
-        (Cut::Silent, r#""silent""#),
-        (Cut::Retrying, r#""retrying""#),
-        (Cut::Tool, r#""tool""#),
-        (Cut::Paused, r#""paused""#),
+        (Activity::Pending, r#""pending""#),
+        (Activity::Starting, r#""starting""#),
+        (Activity::Connecting, r#""connecting""#),
+        (Activity::FirstToken, r#""first_token""#),
+        (Activity::Streaming, r#""streaming""#),
+        (Activity::Silent, r#""silent""#),
+        (Activity::Retrying, r#""retrying""#),
+        (Activity::Tool, r#""tool""#),
+        (Activity::Paused, r#""paused""#),
     ] {
         check(&cut, json);
     }

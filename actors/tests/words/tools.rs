@@ -1,6 +1,6 @@
 //! How calls of tools fail and end, and where numbers of tokens come from.
 
-use quell_actors::{ToolEnd, ToolFault, UsageSource};
+use quell_actors::{cancel::ToolEnd, event::ToolFault, usage::UsageSource};
 
 use super::check;
 

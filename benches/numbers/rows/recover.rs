@@ -5,8 +5,11 @@
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use quell::{
-    EventKind, Message, Recover, RunEvent, RunId, Runtime, RuntimeConfig, Started, Store,
-    Timestamp,
+    EventKind, RunEvent, RunId, Runtime, Store,
+    event::Started,
+    id::Timestamp,
+    message::Message,
+    runtime::{Recover, RuntimeConfig},
     store::{BatchId, Events, Expected},
     stores::SqliteStore,
 };

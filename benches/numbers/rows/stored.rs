@@ -8,7 +8,9 @@ use std::{
 
 use futures::{Stream, StreamExt, stream};
 use quell::{
-    Agent, EventKind, FinishReason, Model, ModelChunk, ModelError, ModelRequest, Run, Runtime,
+    Agent, EventKind, Model, Run, Runtime,
+    model::{ModelChunk, ModelError, ModelRequest},
+    outcome::FinishReason,
     sim::Storyteller,
 };
 

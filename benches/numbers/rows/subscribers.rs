@@ -7,7 +7,10 @@ use std::{
 
 use futures::{Stream, stream};
 use quell::{
-    Agent, Delivery, EventKind, FinishReason, Model, ModelChunk, ModelError, ModelRequest, Runtime,
+    Agent, EventKind, Model, Runtime,
+    model::{ModelChunk, ModelError, ModelRequest},
+    outcome::FinishReason,
+    run::Delivery,
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::{sync::Semaphore, time::MissedTickBehavior};

@@ -4,7 +4,10 @@ use std::{collections::VecDeque, sync::Arc, time::Duration, time::SystemTime};
 
 use bytes::BytesMut;
 use futures::{Stream, stream};
-use quell_actors::{FinishReason, ModelChunk, ModelError, ModelErrorKind, ModelRequest, Retry};
+use quell_actors::{
+    model::{ModelChunk, ModelError, ModelErrorKind, ModelRequest, Retry},
+    outcome::FinishReason,
+};
 use reqwest::{Response, header};
 use tokio::time::Instant;
 

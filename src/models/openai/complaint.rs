@@ -1,6 +1,6 @@
 //! What a provider says when it fails.
 
-use quell_actors::Retry;
+use quell_actors::model::Retry;
 use serde_json::Value;
 
 /// A provider's complaint, out of any of the shapes in use: `{"error":{"message","type","code"}}`, `{"error":".."}`,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use quell_actors::{ModelError, ModelErrorKind, Retry};
+use quell_actors::model::{ModelError, ModelErrorKind, Retry};
 use reqwest::{
     Client, Method, Proxy, Request, Response, Url,
     header::{AUTHORIZATION, HeaderMap},

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use quell_actors::{FinishReason, ModelChunk, ModelUsage, Retry, ToolCallDelta};
+use quell_actors::{
+    model::{ModelChunk, ModelUsage, Retry, ToolCallDelta},
+    outcome::FinishReason,
+};
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -1,6 +1,10 @@
 //! What is sent.
 
-use quell_actors::{Message, ModelRequest, ToolCall, ToolSpec};
+use quell_actors::{
+    message::{Message, ToolCall},
+    model::ModelRequest,
+    tool::ToolSpec,
+};
 use serde_json::{Map, Value, json};
 
 /// What every request asks besides its messages.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use quell_actors::Retry;
+use quell_actors::model::Retry;
 use reqwest::{StatusCode, header::HeaderMap};
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 //! SQLite has no checksum over its pages, so every blob and every row has one of ours: a byte that changed on the disk
 //! is an error, and never another event.
 
-use quell_actors::{EventKind, RunId, Timestamp};
+use quell_actors::{EventKind, RunId, id::Timestamp};
 
 /// The release of the words below that this program writes: one more whenever [`EventKind`] learns a kind, or a kind a
 /// field, that a program before it could not read.

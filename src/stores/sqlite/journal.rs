@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use quell_actors::{
-    RunId, RunStatus, Timestamp,
+    RunId, RunStatus,
+    id::Timestamp,
     store::{BatchId, Expected},
 };
 use rusqlite::Connection;

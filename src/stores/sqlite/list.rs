@@ -1,6 +1,6 @@
 //! Lists of runs and of sessions, as their rows say.
 
-use quell_actors::{RunQuery, SessionHead, SessionQuery};
+use quell_actors::store::{RunQuery, SessionHead, SessionQuery};
 use rusqlite::{Connection, params, params_from_iter, types::Value};
 
 use super::{

@@ -8,7 +8,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use quell_actors::{RunEvent, RunHead, RunId, RunQuery, store::ReadError};
+use quell_actors::{
+    RunEvent, RunId,
+    store::{ReadError, RunHead, RunQuery},
+};
 use rusqlite::Connection;
 
 use super::{

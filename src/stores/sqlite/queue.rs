@@ -7,7 +7,8 @@ use std::{
 };
 
 use quell_actors::{
-    RunId, Timestamp,
+    RunId,
+    id::Timestamp,
     store::{AppendError, BatchId, Events, Expected, WriteError},
 };
 use tokio::sync::oneshot;

@@ -6,7 +6,10 @@
 
 use std::ops::ControlFlow;
 
-use quell_actors::{RunEvent, RunHead, RunId, RunQuery, store::ReadError};
+use quell_actors::{
+    RunEvent, RunId,
+    store::{ReadError, RunHead, RunQuery},
+};
 use rusqlite::Connection;
 
 use super::{

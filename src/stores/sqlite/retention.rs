@@ -1,8 +1,8 @@
-//! Which ended runs are kept, and deleting the others.
+//! Scope ended runs are kept, and deleting the others.
 
 use std::time::SystemTime;
 
-use quell_actors::{RunId, Timestamp};
+use quell_actors::{RunId, id::Timestamp};
 use rusqlite::Connection;
 
 use super::{

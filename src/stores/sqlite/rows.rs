@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use quell_actors::{RunHead, RunId, SessionHead, Timestamp, store::BatchId};
+use quell_actors::{
+    RunId,
+    id::Timestamp,
+    store::{BatchId, RunHead, SessionHead},
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 

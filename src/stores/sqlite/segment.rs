@@ -1,6 +1,6 @@
 //! Segments: a run's events in blobs of at most 64 KiB, written once.
 
-use quell_actors::{RunEvent, RunId, Timestamp};
+use quell_actors::{RunEvent, RunId, id::Timestamp};
 use rusqlite::{Connection, params};
 
 use super::{

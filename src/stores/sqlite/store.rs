@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use quell_actors::{
-    RunEvent, RunHead, RunId, RunQuery, SessionHead, SessionQuery, Timestamp,
-    store::{AppendError, BatchId, Events, Expected, ReadError, Store, WriteError},
+    RunEvent, RunId,
+    id::Timestamp,
+    store::{
+        AppendError, BatchId, Events, Expected, ReadError, RunHead, RunQuery, SessionHead,
+        SessionQuery, Store, WriteError,
+    },
 };
 use tokio::sync::oneshot;
 

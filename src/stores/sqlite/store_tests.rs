@@ -1,7 +1,7 @@
 use std::{env, fs};
 
 use futures::join;
-use quell_actors::{EventKind, Message, RunEvent, Started};
+use quell_actors::{EventKind, RunEvent, event::Started, message::Message};
 
 use super::*;
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::future::{Either, FusedFuture, FutureExt, join3, select};
-use quell_actors::{CancelReason, ToolContext, ToolError};
+use quell_actors::{CancelReason, ToolContext, tool::ToolError};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     process::ChildStdin,

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use quell_actors::ToolError;
+use quell_actors::tool::ToolError;
 
 /// The variables that a program is given by itself, beside those that begin with `LC_`. None of them holds a secret; all
 /// others have to be asked for, since the environment of a process that talks to models holds keys.

@@ -8,7 +8,10 @@
 use std::{io, os::unix::process::CommandExt, process::Stdio, sync::Arc};
 
 use futures::future::{Either, select};
-use quell_actors::{RunId, ToolContext, ToolError, tool::Process};
+use quell_actors::{
+    RunId, ToolContext,
+    tool::{Process, ToolError},
+};
 use tokio::{
     io::AsyncWriteExt,
     process::{ChildStderr, ChildStdin, ChildStdout, Command},

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quell_actors::ToolCallProcess;
+use quell_actors::event::ToolCallProcess;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,

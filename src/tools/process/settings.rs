@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use quell_actors::{AnyTool, OnCancel, ToolContext, ToolSettings, tool};
+use quell_actors::{
+    ToolContext, tool,
+    tool::{AnyTool, OnCancel, ToolSettings},
+};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
@@ -32,7 +35,7 @@ use super::{
 ///     .build()
 ///     .timeout(Duration::from_secs(20));
 /// let agent = Agent::builder("clerk", Storyteller::endless()).tool(grep).build()?;
-/// # Ok::<(), quell::AgentError>(())
+/// # Ok::<(), quell::error::AgentError>(())
 /// ```
 ///
 /// # What the model is told
@@ -202,7 +205,7 @@ impl ProcessTool {
             (Gives::Command, false) => self.made::<Command>(),
             (Gives::Command, true) => self.made::<CommandAndStdin>(),
         };
-        made.with(settings)
+        made.with_settings(settings)
     }
 
     fn made<I>(self) -> AnyTool

@@ -8,7 +8,7 @@ use super::{
     ground::{Place, TRIES},
 };
 use crate::{
-    cancel::{CancelReason, Cut, Receipt},
+    cancel::{Activity, CancelReason, Receipt},
     event::{EventKind, RunEvent, Started},
     id::{RunId, Timestamp},
     message::Message,
@@ -248,7 +248,7 @@ pub(super) fn cancelled() -> EventKind {
         seq: 1,
         reason: CancelReason::Requested,
         by: None,
-        cut: Cut::Streaming,
+        cut: Activity::Streaming,
         took: Duration::ZERO,
         usage: Usage::default(),
         cost: None,

@@ -3,8 +3,9 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use quell_actors::{
-    RunEvent, RunHead, RunId, RunQuery, RunStatus, SessionHead, SessionQuery, Timestamp,
-    store::ReadError,
+    RunEvent, RunId, RunStatus,
+    id::Timestamp,
+    store::{ReadError, RunHead, RunQuery, SessionHead, SessionQuery},
 };
 
 use super::{Session, State};

@@ -1,8 +1,8 @@
 //! Appending to runs, reading and deleting them.
 
 use quell_actors::{
-    EventKind, RunEvent, RunHead, RunId, RunStatus,
-    store::{AppendError, BatchId, Events, Expected, ReadError},
+    EventKind, RunEvent, RunId, RunStatus,
+    store::{AppendError, BatchId, Events, Expected, ReadError, RunHead},
 };
 
 use super::{Kept, State};

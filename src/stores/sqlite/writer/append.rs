@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use quell_actors::{
-    EventKind, RunHead, RunId, RunStatus, Timestamp,
-    store::{AppendError, BatchId, Events, Expected},
+    EventKind, RunId, RunStatus,
+    id::Timestamp,
+    store::{AppendError, BatchId, Events, Expected, RunHead},
 };
 use rusqlite::Connection;
 use tokio::sync::oneshot;

@@ -1,6 +1,10 @@
 //! Changes that are no appends: names, and deletions.
 
-use quell_actors::{RunId, SessionHead, Timestamp, store::WriteError};
+use quell_actors::{
+    RunId,
+    id::Timestamp,
+    store::{SessionHead, WriteError},
+};
 use rusqlite::Connection;
 
 use super::{

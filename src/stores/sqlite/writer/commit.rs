@@ -6,7 +6,7 @@ use std::{
 };
 
 use quell_actors::{
-    Timestamp,
+    id::Timestamp,
     store::{AppendError, BatchId, Events},
 };
 use rusqlite::{Connection, params};

@@ -8,7 +8,11 @@ use crate::{
     event::{Decision, ToolFault},
     message::{Message, ToolCall},
     outcome::{ErrorReason, FinishReason},
-    run::{calls::Plan, ending::Ending, judge::Verdict, tools::CallEnd},
+    run::{
+        call_tasks::CallEnd,
+        ending::Ending,
+        judge::{Verdict, calls::Plan},
+    },
     tool::{ToolContext, in_bounds},
 };
 
@@ -64,7 +68,7 @@ impl Driver {
         let Some(begun) = self.begun.take() else {
             return;
         };
-        if !self.log.at_work(&begun.calls) {
+        if !self.log.mark_running(&begun.calls) {
             return;
         }
         let agent = self.work.agent().clone();
@@ -76,19 +80,19 @@ impl Driver {
             let context = |told| ToolContext::new(log.id, log.session_id.clone(), id, told, log);
             self.work
                 .calls()
-                .begin(&self.log.house.tokio, tool, call, context);
+                .begin(&self.log.env.tokio, tool, call, context);
         }
     }
 
     pub(super) fn called(&mut self, call: &ToolCall, end: CallEnd) -> Next {
         let verdict = match end {
             CallEnd::Returned(result) => self.log.returned(call, result),
-            CallEnd::Cut(end) if self.closing.is_some() => {
+            CallEnd::Activity(end) if self.closing.is_some() => {
                 self.log.cut(call, end);
                 return Next::Go(Verdict::Go);
             }
             // Nobody asked for it: the tokio runtime that it was at work in is gone, or it ended its own task.
-            CallEnd::Cut(_) => {
+            CallEnd::Activity(_) => {
                 let words = "the call was ended from outside".into();
                 self.log
                     .returned(call, Err((ToolFault::NotFinished, words)))

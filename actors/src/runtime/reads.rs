@@ -8,30 +8,30 @@ use crate::{id::RunId, lock::locked};
 /// The readings under way, each with its run, and whether what it reads may be out of date: the run is paused no longer,
 /// or was deleted.
 #[derive(Default)]
-pub(super) struct Restores {
+pub(super) struct Reads {
     tickets: u64,
     underway: HashMap<u64, (RunId, bool)>,
 }
 
-impl Restores {
+impl Reads {
     /// The run is paused no longer.
-    pub(super) fn spoil(&mut self, run: RunId) {
+    pub(super) fn invalidate(&mut self, run: RunId) {
         let readings = self.underway.values_mut();
-        for (_, spoilt) in readings.filter(|(other, _)| *other == run) {
-            *spoilt = true;
+        for (_, stale) in readings.filter(|(other, _)| *other == run) {
+            *stale = true;
         }
     }
 
     /// Any run may be paused no longer.
-    pub(super) fn spoil_all(&mut self) {
-        for (_, spoilt) in self.underway.values_mut() {
-            *spoilt = true;
+    pub(super) fn invalidate_all(&mut self) {
+        for (_, stale) in self.underway.values_mut() {
+            *stale = true;
         }
     }
 
-    pub(super) fn is_spoilt(&self, reading: &Reading) -> bool {
+    pub(super) fn is_stale(&self, reading: &Reading) -> bool {
         let reading = self.underway.get(&reading.ticket);
-        reading.is_none_or(|(_, spoilt)| *spoilt)
+        reading.is_none_or(|(_, stale)| *stale)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -47,11 +47,11 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn begin(registry: &Arc<Registry>, run: RunId) -> Reading {
-        let restores = &mut locked(&registry.runs).restores;
-        restores.tickets += 1;
-        restores.underway.insert(restores.tickets, (run, false));
+        let reads = &mut locked(&registry.runs).reads;
+        reads.tickets += 1;
+        reads.underway.insert(reads.tickets, (run, false));
         Reading {
-            ticket: restores.tickets,
+            ticket: reads.tickets,
             registry: registry.clone(),
         }
     }
@@ -59,7 +59,7 @@ impl Reading {
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        let restores = &mut locked(&self.registry.runs).restores;
-        restores.underway.remove(&self.ticket);
+        let reads = &mut locked(&self.registry.runs).reads;
+        reads.underway.remove(&self.ticket);
     }
 }

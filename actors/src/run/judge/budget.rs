@@ -2,29 +2,27 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use super::{
-    judge::Verdict,
-    log::{Inner, RunLog},
-};
+use super::Verdict;
 use crate::{
     cancel::{CancelReason, CancelRequest},
     model::ModelUsage,
+    run::log::{Inner, RunLog},
 };
 
 /// What an event counts towards `max_log_bytes`, beside its words.
-pub(super) const EVENT_BYTES: u64 = 64;
+pub(in crate::run) const EVENT_BYTES: u64 = 64;
 
 /// The name of the limit on a log's size, as a cancel for it says.
-pub(super) const MAX_LOG_BYTES: &str = "max_log_bytes";
+pub(in crate::run) const MAX_LOG_BYTES: &str = "max_log_bytes";
 
 impl RunLog {
     /// Whether the model may be asked in this turn.
-    pub(super) fn has_turn(&self, turn: u32) -> bool {
+    pub(in crate::run) fn has_turn(&self, turn: u32) -> bool {
         self.limits().max_turns.is_none_or(|most| turn <= most)
     }
 
     /// The limit on tokens or cost that the run is over, by what is counted so far.
-    pub(super) fn spent(&self, inner: &Inner) -> Option<&'static str> {
+    pub(in crate::run) fn spent(&self, inner: &Inner) -> Option<&'static str> {
         let limits = self.limits();
         if limits.max_tokens.is_none() && limits.max_cost.is_none() {
             return None;
@@ -41,7 +39,7 @@ impl RunLog {
     }
 
     /// Counts an event with so many bytes of words, if it still fits into the log.
-    pub(super) fn fits(&self, inner: &mut Inner, words: usize) -> bool {
+    pub(in crate::run) fn charge(&self, inner: &mut Inner, words: usize) -> bool {
         let bytes = inner
             .bytes
             .saturating_add(words as u64)
@@ -54,7 +52,7 @@ impl RunLog {
     }
 
     /// Cancels the run for a limit that it has reached.
-    pub(super) fn over_budget(
+    pub(in crate::run) fn over_budget(
         self: &Arc<Self>,
         inner: MutexGuard<'_, Inner>,
         limit: &'static str,

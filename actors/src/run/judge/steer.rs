@@ -9,11 +9,16 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::{sync::oneshot, time::Instant};
 
-use super::{
-    Run, Waiter,
-    log::{Inner, RunLog},
+use crate::{
+    event::EventKind,
+    machine::State,
+    message::Message,
+    run::{
+        Run, Waiter,
+        log::{Inner, RunLog},
+    },
+    status::RunStatus,
 };
-use crate::{event::EventKind, machine::State, message::Message, status::RunStatus};
 
 /// How many words may wait for their place at a time.
 const MOST_WAITING: usize = 64;
@@ -38,7 +43,7 @@ pub enum SteerOutcome {
 
 /// What was said to a run and not passed on yet.
 #[derive(Debug, Default)]
-pub(super) struct Steers(VecDeque<Steer>);
+pub(in crate::run) struct Steers(VecDeque<Steer>);
 
 #[derive(Debug)]
 struct Steer {
@@ -47,22 +52,22 @@ struct Steer {
 }
 
 impl Steers {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::run) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// How many bytes of words there are.
-    pub(super) fn bytes(&self) -> u64 {
+    pub(in crate::run) fn bytes(&self) -> u64 {
         self.0.iter().map(|steer| steer.message.bytes()).sum()
     }
 
     /// Takes out all of them. Answered outside the log's lock, since an answer wakes whoever asked.
-    pub(super) fn take(&mut self) -> Steers {
+    pub(in crate::run) fn take(&mut self) -> Steers {
         std::mem::take(self)
     }
 
     /// Answers that the run has no place for them any more.
-    pub(super) fn too_late(self, status: RunStatus) {
+    pub(in crate::run) fn too_late(self, status: RunStatus) {
         for steer in self.0 {
             // Whoever asked may not care for the answer.
             let _ = steer.answer.send(SteerOutcome::TooLate { status });
@@ -133,7 +138,7 @@ impl RunLog {
             }
         }
         let room = inner.steers.0.len() < MOST_WAITING;
-        if !room || !self.fits(&mut inner, message.text().len()) {
+        if !room || !self.charge(&mut inner, message.text().len()) {
             return Err(SteerOutcome::Full);
         }
         let (answer, answered) = oneshot::channel();
@@ -146,12 +151,12 @@ impl RunLog {
 
     /// Whether the model is to be asked in this turn for no other reason than that somebody has said something. Where
     /// there is no such turn an answer is whole as it is.
-    pub(super) fn is_steered(&self, turn: u32) -> bool {
+    pub(in crate::run) fn is_steered(&self, turn: u32) -> bool {
         self.has_turn(turn) && !self.lock().steers.is_empty()
     }
 
     /// Writes down what was said from outside: the model is told.
-    pub(super) fn take_in(&self, inner: &mut Inner, now: Instant) -> TakenIn {
+    pub(in crate::run) fn take_in(&self, inner: &mut Inner, now: Instant) -> TakenIn {
         let mut taken = Vec::new();
         for Steer { message, answer } in inner.steers.take().0 {
             let kind = EventKind::Steered {
@@ -165,11 +170,11 @@ impl RunLog {
 }
 
 /// Words that were taken in, and who is to be told at which position.
-pub(super) struct TakenIn(Vec<(Arc<Message>, oneshot::Sender<SteerOutcome>, u64)>);
+pub(in crate::run) struct TakenIn(Vec<(Arc<Message>, oneshot::Sender<SteerOutcome>, u64)>);
 
 impl TakenIn {
     /// Tells whoever said them, outside the log's lock, and answers the words.
-    pub(super) fn answer(self) -> Vec<Message> {
+    pub(in crate::run) fn answer(self) -> Vec<Message> {
         let told = |(message, answer, seq): (Arc<Message>, oneshot::Sender<SteerOutcome>, u64)| {
             // Whoever asked may not care for the answer.
             let _ = answer.send(SteerOutcome::Applied { seq });

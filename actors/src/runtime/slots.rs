@@ -3,9 +3,9 @@
 use std::{mem, sync::Arc};
 
 use super::{
-    lanes::Waiting,
     launch::Launch,
-    registry::{Known, Place, Registry, Runs, report},
+    registry::{Known, Registry, RunPlace, Runs, report},
+    session_queue::Waiting,
     timer::Timer,
 };
 use crate::{
@@ -15,13 +15,13 @@ use crate::{
     lock::locked,
     run::{
         actor::quietly_drop,
-        log::{Keeper, RunLog},
+        log::{RunHost, RunLog},
     },
 };
 
 impl Registry {
     /// Takes a run's place back, and gives it to the next.
-    fn leaves(&self, run: &RunLog, to: Place) {
+    fn leaves(&self, run: &RunLog, to: RunPlace) {
         let mut runs = locked(&self.runs);
         // What waited is dropped outside the lock: it is a guard, and guards come back here.
         let gone = runs.leave(run, to);
@@ -74,7 +74,7 @@ impl Registry {
     pub(super) fn tidy(&self, session: &Arc<str>) {
         loop {
             let mut runs = locked(&self.runs);
-            let holders = runs.lanes.holders(session).unwrap_or_default();
+            let holders = runs.sessions_held.holders(session).unwrap_or_default();
             let over = |run: &&RunId| {
                 let known = runs.known.get(run);
                 known.is_some_and(|known| !known.log.is_at_work())
@@ -95,9 +95,9 @@ impl Registry {
 /// Who has got a session: what to launch, if there is a slot, and the timer of its waiting.
 type Next = (Option<Launch>, Option<Timer>);
 
-impl Keeper for Registry {
+impl RunHost for Registry {
     fn ended(&self, run: &RunLog) {
-        self.leaves(run, Place::Over);
+        self.leaves(run, RunPlace::Over);
     }
 
     fn pauses(&self, run: &RunLog, agent: Agent, decide: &mut dyn FnMut() -> bool) {
@@ -109,7 +109,7 @@ impl Keeper for Registry {
             if let Some(known) = runs.known.get_mut(&run.id) {
                 mem::swap(&mut known.agent, &mut agent);
             }
-            gone = runs.leave(run, Place::Paused);
+            gone = runs.leave(run, RunPlace::Paused);
             next = runs.next(self.config.max_live_runs);
         }
         drop(runs);
@@ -120,12 +120,12 @@ impl Keeper for Registry {
         }
     }
 
-    fn parked(&self, run: &RunLog) {
+    fn pause_stored(&self, run: &RunLog) {
         self.forget(run, |runs, known| {
             // It may have gone on meanwhile, or have ended.
-            let still = known.place == Place::Paused && !known.log.is_at_work();
+            let still = known.place == RunPlace::Paused && !known.log.is_at_work();
             if still {
-                self.park(runs, known);
+                self.keep_paused(runs, known);
             }
             still
         });
@@ -136,7 +136,7 @@ impl Keeper for Registry {
         // The ending may have been stored before whoever decided it came to say so.
         self.ended(run);
         self.forget(run, |_, _| true);
-        self.unpark_ended(run);
+        self.forget_paused_ended(run);
         self.stop_if_left();
     }
 
@@ -160,7 +160,7 @@ impl Runs {
 
     /// Takes a session from a run, and gives it to the next.
     fn release(&mut self, session: &Arc<str>, run: RunId, max_live: usize) -> Option<Next> {
-        let Waiting { launch, timer } = self.lanes.release(session, run)?;
+        let Waiting { launch, timer } = self.sessions_held.release(session, run)?;
         if let Some(known) = self.known.get_mut(&launch.log().id) {
             known.holds = Some(session.clone());
         }
@@ -168,30 +168,30 @@ impl Runs {
     }
 
     /// Takes back the slot, or the place in a queue, of a run that leaves it.
-    fn leave(&mut self, run: &RunLog, to: Place) -> Option<Left> {
+    fn leave(&mut self, run: &RunLog, to: RunPlace) -> Option<Left> {
         if !self.knows(run) {
             return None;
         }
         let run = run.id;
         let known = self.known.get_mut(&run)?;
         match mem::replace(&mut known.place, to) {
-            Place::Live => {
+            RunPlace::Live => {
                 self.live -= 1;
                 None
             }
-            Place::Queued(ticket) => self.queue.remove(&ticket).map(Left::Queued),
-            Place::Waiting => {
+            RunPlace::Queued(ticket) => self.queue.remove(&ticket).map(Left::Queued),
+            RunPlace::Waiting => {
                 let session = known.log.session_id.clone()?;
-                self.lanes.leave(&session, run).map(Left::Waiting)
+                self.sessions_held.leave(&session, run).map(Left::Waiting)
             }
-            Place::Paused | Place::Over => None,
+            RunPlace::Paused | RunPlace::Over => None,
         }
     }
 
     /// Gives a run its session.
     pub(super) fn hold(&mut self, run: RunId, session: Option<Arc<str>>) {
         if let (Some(session), Some(known)) = (session, self.known.get_mut(&run)) {
-            self.lanes.hold(&session, run);
+            self.sessions_held.hold(&session, run);
             known.holds = Some(session);
         }
     }
@@ -203,11 +203,11 @@ impl Runs {
         let slot = self.live < max_live || self.known.get(&id).is_some_and(|known| known.child);
         let (place, launch) = if slot {
             self.live += 1;
-            (Place::Live, Some(launch))
+            (RunPlace::Live, Some(launch))
         } else {
             self.tickets += 1;
             self.queue.insert(self.tickets, launch);
-            (Place::Queued(self.tickets), None)
+            (RunPlace::Queued(self.tickets), None)
         };
         if let Some(known) = self.known.get_mut(&id) {
             known.place = place;
@@ -222,7 +222,7 @@ impl Runs {
         }
         let (_, launch) = self.queue.pop_first()?;
         if let Some(known) = self.known.get_mut(&launch.log().id) {
-            known.place = Place::Live;
+            known.place = RunPlace::Live;
             self.live += 1;
         }
         Some(launch)
@@ -230,10 +230,10 @@ impl Runs {
 
     /// The runs that hold a session and are not paused.
     pub(super) fn at_work_in(&self, session: &str) -> Vec<Arc<RunLog>> {
-        let holders = self.lanes.holders(session).unwrap_or_default();
+        let holders = self.sessions_held.holders(session).unwrap_or_default();
         let holders = holders.iter().filter_map(|holder| self.known.get(holder));
         holders
-            .filter(|known| known.place != Place::Paused)
+            .filter(|known| known.place != RunPlace::Paused)
             .map(|known| known.log.clone())
             .collect()
     }

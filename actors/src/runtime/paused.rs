@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
+    reads::Reading,
     registry::{Known, Registry, Runs, report},
-    restores::Reading,
     timer::Timer,
 };
 use crate::{
@@ -26,11 +26,11 @@ use crate::{
 const ASKED_AGAIN: Duration = Duration::from_secs(10);
 
 /// What is kept of a paused run.
-pub(super) struct Parked {
+pub(super) struct PausedRun {
     /// Its log, for as long as somebody reads it.
     log: Weak<RunLog>,
     /// Keeps the log of a child, so that its parent can cancel it, and that of a parent, which alone knows its children.
-    kin: Option<Arc<RunLog>>,
+    family: Option<Arc<RunLog>>,
     pub(super) session: Option<Arc<str>>,
     /// Its agent, when it was paused in this process.
     pub(super) agent: Option<Agent>,
@@ -38,7 +38,7 @@ pub(super) struct Parked {
     pub(super) expiry: Option<Timer>,
 }
 
-impl Parked {
+impl PausedRun {
     /// The run's log, when it is in memory.
     pub(super) fn log(&self) -> Option<Arc<RunLog>> {
         self.log.upgrade()
@@ -52,41 +52,41 @@ impl Parked {
 
 impl Registry {
     /// Keeps what is needed of a run that was paused here.
-    pub(super) fn park(&self, runs: &mut Runs, known: &mut Known) {
+    pub(super) fn keep_paused(&self, runs: &mut Runs, known: &mut Known) {
         let log = &known.log;
-        let parked = Parked {
+        let paused = PausedRun {
             log: Arc::downgrade(log),
-            kin: (known.child || log.has_children()).then(|| log.clone()),
+            family: (known.child || log.has_children()).then(|| log.clone()),
             session: log.session_id.clone(),
             agent: known.agent.take(),
             expiry: self.expiry(log.id, log.expires_at()),
         };
-        runs.parked.insert(log.id, parked);
+        runs.paused.insert(log.id, paused);
     }
 
     /// Keeps the time of a run that is paused in the store.
-    pub(super) fn park_stored(&self, head: &RunHead, expires_at: Option<Timestamp>) {
+    pub(super) fn keep_paused_stored(&self, head: &RunHead, expires_at: Option<Timestamp>) {
         let Some(expiry) = self.expiry(head.run_id, expires_at) else {
             return;
         };
-        let parked = Parked {
+        let paused = PausedRun {
             log: Weak::new(),
-            kin: None,
+            family: None,
             session: head.session_id.clone(),
             agent: None,
             expiry: Some(expiry),
         };
-        let before = locked(&self.runs).parked.insert(head.run_id, parked);
+        let before = locked(&self.runs).paused.insert(head.run_id, paused);
         report(quietly_drop(before));
     }
 
     /// The timer of a paused run that expires. It keeps nothing of the run in memory.
     fn expiry(&self, run: RunId, at: Option<Timestamp>) -> Option<Timer> {
-        let now = self.house.clock.at(tokio::time::Instant::now());
+        let now = self.env.clock.at(tokio::time::Instant::now());
         let left = at?.as_millis().saturating_sub(now.as_millis());
         let left = Duration::from_millis(left);
         let me = self.me.clone();
-        Some(Timer::new(&self.house.tokio, left, async move {
+        Some(Timer::new(&self.env.tokio, left, async move {
             while let Some(registry) = me.upgrade() {
                 match registry.find_or_restore(run).await {
                     Ok(Found::Log(log)) => {
@@ -106,68 +106,69 @@ impl Registry {
     }
 
     /// A paused run has ended.
-    pub(super) fn unpark_ended(&self, run: &RunLog) {
+    pub(super) fn forget_paused_ended(&self, run: &RunLog) {
         let is_ours = {
             let runs = locked(&self.runs);
-            let parked = runs.parked.get(&run.id);
-            parked.is_none_or(|parked| std::ptr::eq(parked.log.as_ptr(), run))
+            let paused = runs.paused.get(&run.id);
+            paused.is_none_or(|paused| std::ptr::eq(paused.log.as_ptr(), run))
         };
         if is_ours {
-            self.unpark(run.id);
+            self.forget_paused(run.id);
         }
     }
 
     /// A paused run has ended, or was deleted.
-    pub(super) fn unpark(&self, run: RunId) {
+    pub(super) fn forget_paused(&self, run: RunId) {
         let gone = {
             let mut runs = locked(&self.runs);
-            runs.restores.spoil(run);
-            runs.parked.remove(&run)
+            runs.reads.invalidate(run);
+            runs.paused.remove(&run)
         };
         report(quietly_drop(gone));
     }
 
     /// The runs of a session that was deleted are paused no longer. Answers the logs of those that are in memory: somebody
     /// may have found them while they were being deleted.
-    pub(super) fn unpark_session(&self, session: &str) -> Vec<Arc<RunLog>> {
+    pub(super) fn forget_paused_session(&self, session: &str) -> Vec<Arc<RunLog>> {
         let gone: Vec<_> = {
             let mut runs = locked(&self.runs);
-            runs.restores.spoil_all();
-            let of_it = |_: &RunId, parked: &mut Parked| parked.session.as_deref() == Some(session);
-            runs.parked.extract_if(of_it).collect()
+            runs.reads.invalidate_all();
+            let of_it =
+                |_: &RunId, paused: &mut PausedRun| paused.session.as_deref() == Some(session);
+            runs.paused.extract_if(of_it).collect()
         };
-        let logs = gone.iter().filter_map(|(_, parked)| parked.log()).collect();
+        let logs = gone.iter().filter_map(|(_, paused)| paused.log()).collect();
         report(quietly_drop(gone));
         logs
     }
 
-    /// Nobody can have paused runs go on any more: what is kept of them for their kin's sake is let go, since a log keeps
+    /// Nobody can have paused runs go on any more: what is kept of them for their family's sake is let go, since a log keeps
     /// the registry that keeps it.
-    pub(super) fn let_kin_go(&self) {
-        let kin: Vec<_> = {
+    pub(super) fn drop_family_logs(&self) {
+        let family: Vec<_> = {
             let mut runs = locked(&self.runs);
-            let parked = runs.parked.values_mut();
-            parked.filter_map(|parked| parked.kin.take()).collect()
+            let paused = runs.paused.values_mut();
+            paused.filter_map(|paused| paused.family.take()).collect()
         };
-        drop(kin);
+        drop(family);
     }
 
     /// Paused runs do not expire any more: they are left to whoever opens the store next.
     pub(super) fn stop_expiries(&self) {
         let timers: Vec<_> = {
             let mut runs = locked(&self.runs);
-            let parked = runs.parked.values_mut();
-            parked.filter_map(|parked| parked.expiry.take()).collect()
+            let paused = runs.paused.values_mut();
+            paused.filter_map(|paused| paused.expiry.take()).collect()
         };
         drop(timers);
     }
 
     /// The logs of a session's paused runs, as far as they are in memory.
-    pub(super) fn parked_of(&self, session: &str) -> Vec<Arc<RunLog>> {
+    pub(super) fn paused_of(&self, session: &str) -> Vec<Arc<RunLog>> {
         let runs = locked(&self.runs);
-        let parked = runs.parked.values();
-        let of_it = parked.filter(|parked| parked.session.as_deref() == Some(session));
-        of_it.filter_map(Parked::log).collect()
+        let paused = runs.paused.values();
+        let of_it = paused.filter(|paused| paused.session.as_deref() == Some(session));
+        of_it.filter_map(PausedRun::log).collect()
     }
 
     /// All stored events of a run.
@@ -175,7 +176,7 @@ impl Registry {
         const PAGE: usize = 256;
         let mut events: Vec<RunEvent> = Vec::new();
         while (events.len() as u64) < head.last {
-            let store = self.house.store.clone();
+            let store = self.env.store.clone();
             let after = events.len() as u64;
             let page = store.read(head.run_id, after, PAGE).await?;
             if page.first().is_none_or(|first| first.seq != after + 1) {
@@ -202,53 +203,53 @@ impl Registry {
             let head = match head {
                 Some(head) if head.status == RunStatus::Paused => head,
                 // It was at work here when the store was asked, and may have ended since.
-                Some(head) if !head.status.is_ended() && self.is_spoilt(&reading) => continue,
+                Some(head) if !head.status.is_ended() && self.is_stale(&reading) => continue,
                 Some(head) => return Ok(Found::Stored(head)),
                 None => return Ok(Found::Nothing),
             };
             let events = match self.events_of(&head).await {
                 // It was deleted while it was read.
-                Err(EventsError::Expired { .. }) if self.is_spoilt(&reading) => continue,
+                Err(EventsError::Expired { .. }) if self.is_stale(&reading) => continue,
                 events => events?,
             };
-            let (house, keeper) = (self.house.clone(), self.clone());
-            let log = RunLog::restored(&head, &events, None, house, keeper);
+            let (env, host) = (self.env.clone(), self.clone());
+            let log = RunLog::restored(&head, &events, None, env, host);
             if let Some(log) = self.keep(&reading, log) {
                 return Ok(Found::Log(log));
             }
         }
     }
 
-    fn is_spoilt(&self, reading: &Reading) -> bool {
-        locked(&self.runs).restores.is_spoilt(reading)
+    fn is_stale(&self, reading: &Reading) -> bool {
+        locked(&self.runs).reads.is_stale(reading)
     }
 
     /// Keeps a log that was read, unless there is another, which is then the answer. `None`: it may be out of date.
     fn keep(&self, reading: &Reading, log: Arc<RunLog>) -> Option<Arc<RunLog>> {
         let mut runs = locked(&self.runs);
-        if runs.restores.is_spoilt(reading) {
+        if runs.reads.is_stale(reading) {
             return None;
         }
         if let Some(other) = runs.find(log.id) {
             return Some(other);
         }
         let expiry = || self.expiry(log.id, log.expires_at());
-        if let Some(parked) = runs.parked.get_mut(&log.id) {
-            parked.log = Arc::downgrade(&log);
-            if let Some(agent) = &parked.agent {
+        if let Some(paused) = runs.paused.get_mut(&log.id) {
+            paused.log = Arc::downgrade(&log);
+            if let Some(agent) = &paused.agent {
                 log.limit(agent);
             }
         } else {
             // What nobody reads any more, and another process may have ended.
-            runs.parked.retain(|_, parked| parked.is_needed());
-            let parked = Parked {
+            runs.paused.retain(|_, paused| paused.is_needed());
+            let paused = PausedRun {
                 log: Arc::downgrade(&log),
-                kin: None,
+                family: None,
                 session: log.session_id.clone(),
                 agent: None,
                 expiry: expiry(),
             };
-            runs.parked.insert(log.id, parked);
+            runs.paused.insert(log.id, paused);
         }
         if let Some(agent) = runs.agents.get(&log.agent) {
             log.limit(agent);

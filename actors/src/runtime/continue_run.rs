@@ -4,9 +4,9 @@ use std::{future::poll_fn, sync::Arc};
 
 use super::{
     Runtime,
+    history::{HistoryQuery, load_history},
     launch::Launch,
-    parked::Found,
-    recall::{Memory, recall},
+    paused::Found,
     registry::{Registry, report},
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     run::{
         Run, Waiter,
         actor::{Guard, quietly_drop},
-        calls::NotContinued,
+        judge::calls::NotContinued,
         log::RunLog,
     },
     status::RunStatus,
@@ -27,7 +27,7 @@ use crate::{
 /// What a person decides of the calls that a paused run waits with.
 ///
 /// ```
-/// use quell_actors::Decisions;
+/// use quell_actors::runtime::Decisions;
 ///
 /// let decisions = Decisions::new()
 ///     .approve("call-1")
@@ -88,7 +88,8 @@ impl Runtime {
     ///
     /// ```
     /// use quell_actors::{
-    ///     Agent, Decisions, EventKind, Outcome, Runtime, ToolContext, sim::Storyteller, tool,
+    ///     Agent, EventKind, Outcome, Runtime, ToolContext, tool, runtime::Decisions,
+    ///     sim::Storyteller,
     /// };
     /// use serde_json::json;
     ///
@@ -149,7 +150,7 @@ impl Runtime {
             let seq = log.go_on_with(decisions.0)?;
             // A log that came from the store may not know them yet.
             log.limit(&agent);
-            Ok::<_, ContinueError>((seq, registry.comeback(&log, &agent)))
+            Ok::<_, ContinueError>((seq, registry.relaunch(&log, &agent)))
         })?;
         log.flush();
         if let Some(launch) = launch {
@@ -170,26 +171,26 @@ impl Registry {
     /// The agent of a run that comes back.
     fn agent_of(&self, log: &RunLog) -> Option<Agent> {
         let runs = locked(&self.runs);
-        let parked = runs
-            .parked
+        let paused = runs
+            .paused
             .get(&log.id)
-            .and_then(|parked| parked.agent.as_ref());
+            .and_then(|paused| paused.agent.as_ref());
         let known = runs
             .known
             .get(&log.id)
             .and_then(|known| known.agent.as_ref());
-        let agent = parked.or(known).or_else(|| runs.agents.get(&log.agent));
+        let agent = paused.or(known).or_else(|| runs.agents.get(&log.agent));
         agent.cloned()
     }
 
     /// The work of a run that comes back. It remembers what was said before it began.
-    pub(super) fn comeback(&self, log: &Arc<RunLog>, agent: &Agent) -> Launch {
-        let memory = log.session_id.clone().map(|session| Memory {
+    pub(super) fn relaunch(&self, log: &Arc<RunLog>, agent: &Agent) -> Launch {
+        let memory = log.session_id.clone().map(|session| HistoryQuery {
             session,
             but: log.id,
             before: log.created_at().map(|at| (at, log.id)),
         });
-        let recall = recall(&self.house.store, agent, memory);
+        let recall = load_history(&self.env.store, agent, memory);
         let guard = Guard::new(log.clone(), agent.clone(), log.turn(), recall);
         Launch::new(guard, None)
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::{
-    agent::{Agent, Interrupted},
+    agent::{Agent, InterruptedAnswers},
     id::{RunId, Timestamp},
     message::Message,
-    run::Recall,
+    run::LoadHistory,
     status::RunStatus,
     store::{DynStore, ReadError, RunHead, RunQuery},
     transcript::Transcript,
@@ -16,9 +16,9 @@ use futures::FutureExt;
 /// How many events or runs are read at a time.
 const PAGE: usize = 256;
 
-/// Which earlier runs are remembered.
+/// Scope earlier runs are remembered.
 #[derive(Clone)]
-pub(crate) struct Memory {
+pub(crate) struct HistoryQuery {
     pub(crate) session: Arc<str>,
     /// Not this one.
     pub(crate) but: RunId,
@@ -27,26 +27,26 @@ pub(crate) struct Memory {
 }
 
 /// Reads what the model of `agent` is shown of earlier runs, as soon as it is polled; `None` when that is nothing.
-pub(super) fn recall(
+pub(super) fn load_history(
     store: &Arc<dyn DynStore>,
     agent: &Agent,
-    memory: Option<Memory>,
-) -> Option<Recall> {
+    memory: Option<HistoryQuery>,
+) -> Option<LoadHistory> {
     let (memory, store) = (memory?, store.clone());
     let (runs, marked) = (
         agent.history_runs(),
-        agent.interrupted() == Interrupted::Marked,
+        agent.interrupted() == InterruptedAnswers::Marked,
     );
     if runs == 0 {
         return None;
     }
-    Some(async move { said_before(&store, memory, runs, marked).await }.boxed())
+    Some(async move { read_history(&store, memory, runs, marked).await }.boxed())
 }
 
 /// What the last `runs` runs of a session have said and heard, the oldest first. Runs at work have not said it yet.
-pub(super) async fn said_before(
+pub(super) async fn read_history(
     store: &Arc<dyn DynStore>,
-    memory: Memory,
+    memory: HistoryQuery,
     runs: usize,
     marked: bool,
 ) -> Result<Vec<Message>, ReadError> {

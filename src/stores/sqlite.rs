@@ -47,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// accepted is stored, and the lock is let go of; that takes a commit, and no longer than 5 s.
 ///
 /// ```
-/// use quell::{Runtime, RuntimeConfig, stores::SqliteStore};
+/// use quell::{Runtime, runtime::RuntimeConfig, stores::SqliteStore};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {

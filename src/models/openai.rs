@@ -14,7 +14,10 @@ mod status;
 use std::{fmt, sync::Arc};
 
 use futures::Stream;
-use quell_actors::{Model, ModelChunk, ModelError, ModelRequest};
+use quell_actors::{
+    Model,
+    model::{ModelChunk, ModelError, ModelRequest},
+};
 
 use self::{connection::Connection, request::Asking};
 pub(super) use connection::describe;

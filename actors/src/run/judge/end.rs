@@ -8,14 +8,14 @@ use std::{
 use tokio::time::Instant;
 use tracing::Span;
 
-use super::{
-    ending::{self, Ending},
-    log::{Cancel, Inner, RunLog},
-};
 use crate::{
-    cancel::{CancelReason, CancelRequest, Cut},
+    cancel::{Activity, CancelReason, CancelRequest},
     event::{CancelRequested, EventKind},
     machine::{Effect, End, Input, State, step},
+    run::{
+        ending::{self, Ending},
+        log::{Cancel, Inner, RunLog},
+    },
     status::RunStatus,
 };
 
@@ -24,7 +24,7 @@ const SILENT: Duration = Duration::from_secs(1);
 
 /// How the log answers a cancel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
+pub(crate) enum CancelDecision {
     Accepted { seq: u64 },
     AlreadyCancelling,
     AlreadyEnded(RunStatus),
@@ -33,7 +33,7 @@ pub(crate) enum Decision {
 impl RunLog {
     /// Asks the run to stop. What is decided here holds, whoever is scheduled when. The actor is told at once; the
     /// event is left for the ending's append, which follows within the time it takes to drop what is at work.
-    pub(crate) fn cancel(self: &Arc<Self>, request: &CancelRequest) -> Decision {
+    pub(crate) fn cancel(self: &Arc<Self>, request: &CancelRequest) -> CancelDecision {
         self.cancel_as(self.lock(), request)
     }
 
@@ -49,20 +49,20 @@ impl RunLog {
         self: &Arc<Self>,
         mut inner: MutexGuard<'_, Inner>,
         request: &CancelRequest,
-    ) -> Decision {
+    ) -> CancelDecision {
         let now = Instant::now();
         let cut = inner.cut(now);
         let (state, effect) = step(inner.state, Input::Cancel);
         if effect == Effect::Refuse {
             return match inner.status {
-                RunStatus::Cancelling => Decision::AlreadyCancelling,
-                status => Decision::AlreadyEnded(status),
+                RunStatus::Cancelling => CancelDecision::AlreadyCancelling,
+                status => CancelDecision::AlreadyEnded(status),
             };
         }
         let seq = inner.decided + 1;
         inner.cancel = Some(Cancel {
             seq,
-            at: self.house.clock.at(now),
+            at: self.env.clock.at(now),
             since: now,
             reason: request.reason.clone(),
             by: request.by.clone(),
@@ -86,7 +86,7 @@ impl RunLog {
                 self.cancel_children(children);
             }
         }
-        Decision::Accepted { seq }
+        CancelDecision::Accepted { seq }
     }
 
     /// Takes a run up as a child. `false`: this one is to stop, or has.
@@ -164,9 +164,9 @@ impl RunLog {
         steers.too_late(status);
         self.poke.poke();
         self.cancel_children(children);
-        self.keeper.ended(self);
+        self.host.ended(self);
         if lost {
-            self.keeper.settled(self);
+            self.host.settled(self);
         }
         self.carry(batch);
     }
@@ -174,19 +174,19 @@ impl RunLog {
 
 impl Inner {
     /// What a cancel at `now` would cut.
-    fn cut(&self, now: Instant) -> Cut {
+    fn cut(&self, now: Instant) -> Activity {
         match self.state {
-            State::Queued => Cut::Pending,
-            State::Ready | State::Cancelling | State::Ended(_) => Cut::Starting,
-            State::Connecting => Cut::Connecting,
-            State::Waiting => Cut::FirstToken,
+            State::Queued => Activity::Pending,
+            State::Ready | State::Cancelling | State::Ended(_) => Activity::Starting,
+            State::Connecting => Activity::Connecting,
+            State::Waiting => Activity::FirstToken,
             State::Streaming => match self.spoke_at {
-                Some(at) if now.saturating_duration_since(at) >= SILENT => Cut::Silent,
-                Some(_) | None => Cut::Streaming,
+                Some(at) if now.saturating_duration_since(at) >= SILENT => Activity::Silent,
+                Some(_) | None => Activity::Streaming,
             },
-            State::Resting => Cut::Retrying,
-            State::Calling => Cut::Tool,
-            State::Paused => Cut::Paused,
+            State::Resting => Activity::Retrying,
+            State::Calling => Activity::Tool,
+            State::Paused => Activity::Paused,
         }
     }
 

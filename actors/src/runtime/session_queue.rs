@@ -13,7 +13,7 @@ use crate::id::RunId;
 /// What a start does when a run of the same session has not ended. A paused run does not count.
 ///
 /// ```
-/// use quell_actors::{Agent, NewRun, RunStatus, Runtime, WhenBusy, sim::Storyteller};
+/// use quell_actors::{Agent, NewRun, RunStatus, Runtime, runtime::WhenBusy, sim::Storyteller};
 ///
 /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,7 +29,7 @@ use crate::id::RunId;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenBusy {
-    /// It is refused, with [`StartError::SessionBusy`](crate::StartError::SessionBusy).
+    /// It is refused, with [`StartError::SessionBusy`](crate::error::StartError::SessionBusy).
     Reject,
     /// It is accepted, and waits for its turn: `Pending`, without a slot.
     #[default]
@@ -42,10 +42,10 @@ pub enum WhenBusy {
 
 /// The sessions that are held or waited for.
 #[derive(Default)]
-pub(super) struct Lanes(HashMap<Arc<str>, Lane>);
+pub(super) struct SessionQueues(HashMap<Arc<str>, SessionQueue>);
 
 #[derive(Default)]
-struct Lane {
+struct SessionQueue {
     /// Runs that may be at work, or whose ending is not stored yet.
     holders: Vec<RunId>,
     waiting: VecDeque<Waiting>,
@@ -58,7 +58,7 @@ pub(super) struct Waiting {
     pub(super) timer: Option<Timer>,
 }
 
-impl Lanes {
+impl SessionQueues {
     /// The runs that hold a session; `None` when it is free and nobody waits for it.
     pub(super) fn holders(&self, session: &str) -> Option<&[RunId]> {
         self.0.get(session).map(|lane| &*lane.holders)
@@ -122,12 +122,14 @@ impl Lanes {
 
     /// Takes out all that wait.
     pub(super) fn empty(&mut self) -> Vec<Waiting> {
-        let lanes = self.0.values_mut();
-        lanes.flat_map(|lane| lane.waiting.drain(..)).collect()
+        let sessions_held = self.0.values_mut();
+        sessions_held
+            .flat_map(|lane| lane.waiting.drain(..))
+            .collect()
     }
 
     fn forget_if_free(&mut self, session: &str) {
-        let free = |lane: &Lane| lane.holders.is_empty() && lane.waiting.is_empty();
+        let free = |lane: &SessionQueue| lane.holders.is_empty() && lane.waiting.is_empty();
         if self.0.get(session).is_some_and(free) {
             self.0.remove(session);
         }

@@ -31,9 +31,9 @@ const LETS_GO: Duration = Duration::from_millis(100);
 
 type Output = Result<Arc<str>, CallFault>;
 
-/// Calls at work.
+/// CallTasks at work.
 #[derive(Default)]
-pub(super) struct Calls {
+pub(super) struct CallTasks {
     running: Vec<Running>,
 }
 
@@ -43,7 +43,7 @@ pub(super) enum CallEnd {
     /// It has a result.
     Returned(Output),
     /// It was cut, since its run is to stop.
-    Cut(ToolEnd),
+    Activity(ToolEnd),
 }
 
 struct Running {
@@ -69,7 +69,7 @@ enum Phase {
     Aborted,
 }
 
-impl Calls {
+impl CallTasks {
     /// Begins a call.
     pub(super) fn begin(
         &mut self,
@@ -126,7 +126,7 @@ impl Calls {
             .min()
     }
 
-    /// The next call that has come to its end. `limit` as for [`close`](Calls::close).
+    /// The next call that has come to its end. `limit` as for [`close`](CallTasks::close).
     pub(super) fn poll(
         &mut self,
         limit: Duration,
@@ -222,7 +222,7 @@ impl Running {
 
     fn cut(&self, end: ToolEnd) -> CallEnd {
         match self.overtime {
-            None => CallEnd::Cut(end),
+            None => CallEnd::Activity(end),
             Some(limit) => CallEnd::Returned(Err(timed_out(limit, None))),
         }
     }

@@ -5,15 +5,7 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 use futures::{FutureExt, future::BoxFuture};
 use tokio::time::Instant;
 
-use super::{
-    Waiter,
-    budget::MAX_LOG_BYTES,
-    flush::Batch,
-    judge::Verdict,
-    log::{Inner, RunLog},
-    open::{OpenCall, tool_error},
-    steer::Steers,
-};
+use super::{Verdict, budget::MAX_LOG_BYTES, steer::Steers};
 use crate::{
     agent::Agent,
     cancel::ToolEnd,
@@ -25,13 +17,19 @@ use crate::{
     machine::{Input, State},
     message::ToolCall,
     outcome::FinishReason,
+    run::{
+        Waiter,
+        flush::Batch,
+        log::{Inner, RunLog},
+        open_calls::{OpenCall, tool_error},
+    },
     status::RunStatus,
     tool::{CallFault, Caller},
     transcript::Transcript,
 };
 
 /// What is to become of a call that has not begun.
-pub(super) enum Plan {
+pub(in crate::run) enum Plan {
     /// It is called.
     Begin,
     /// A person has to approve it.
@@ -42,9 +40,9 @@ pub(super) enum Plan {
 
 /// Calls that may begin, once everything up to `seq` is stored.
 #[derive(Debug, Default)]
-pub(super) struct Begun {
-    pub(super) seq: u64,
-    pub(super) calls: Vec<Arc<ToolCall>>,
+pub(in crate::run) struct Starting {
+    pub(in crate::run) seq: u64,
+    pub(in crate::run) calls: Vec<Arc<ToolCall>>,
 }
 
 /// Why a run does not go on after a pause.
@@ -59,17 +57,17 @@ pub(crate) enum NotContinued {
 
 impl RunLog {
     /// The model has finished an answer that asks for `calls`.
-    pub(super) fn answered(
+    pub(in crate::run) fn answered(
         self: &Arc<Self>,
         finish: FinishReason,
         calls: Vec<Arc<ToolCall>>,
     ) -> Verdict {
         let mut inner = self.lock();
-        if !inner.lawful(Input::Calls) {
+        if !inner.apply(Input::Calls) {
             return Verdict::Stop;
         }
         let words = calls.iter().map(|call| bytes_of(call)).sum();
-        if !self.fits(&mut inner, words) {
+        if !self.charge(&mut inner, words) {
             return self.over_budget(inner, MAX_LOG_BYTES);
         }
         for call in &calls {
@@ -84,9 +82,9 @@ impl RunLog {
     }
 
     /// The model has finished an answer, and is to be asked again, since somebody has said something.
-    pub(super) fn turned(self: &Arc<Self>, finish: FinishReason) -> Verdict {
+    pub(in crate::run) fn turned(self: &Arc<Self>, finish: FinishReason) -> Verdict {
         let mut inner = self.lock();
-        if !inner.lawful(Input::Turned) {
+        if !inner.apply(Input::Turned) {
             return Verdict::Stop;
         }
         self.complete_request(&mut inner, finish, Vec::new());
@@ -113,17 +111,17 @@ impl RunLog {
     }
 
     /// Takes calls up that were asked for before: the run goes on after a pause or a crash. `false`: it may not.
-    pub(super) fn takes_calls_up(&self) -> bool {
-        self.lock().lawful(Input::Calls)
+    pub(in crate::run) fn reopen_calls(&self) -> bool {
+        self.lock().apply(Input::Calls)
     }
 
     /// Begins what may begin of the open calls. `None`: the run is to stop.
-    pub(super) fn begin(
+    pub(in crate::run) fn begin(
         self: &Arc<Self>,
         plan: impl Fn(&ToolCall, Option<&Decision>) -> Plan,
-    ) -> Option<Begun> {
+    ) -> Option<Starting> {
         let mut inner = self.lock();
-        if !inner.lawful(Input::Told) {
+        if !inner.apply(Input::Told) {
             return None;
         }
         let planned =
@@ -132,9 +130,9 @@ impl RunLog {
         for (_, plan) in &plans {
             let fits = match plan {
                 // The words were counted when it was asked for.
-                Plan::Begin => self.fits(&mut inner, 0),
+                Plan::Begin => self.charge(&mut inner, 0),
                 Plan::Wait => true,
-                Plan::Refuse(_, words) => self.fits(&mut inner, words.len()),
+                Plan::Refuse(_, words) => self.charge(&mut inner, words.len()),
             };
             if !fits {
                 let _ = self.over_budget(inner, MAX_LOG_BYTES);
@@ -142,7 +140,7 @@ impl RunLog {
             }
         }
         let now = Instant::now();
-        let mut begun = Begun::default();
+        let mut begun = Starting::default();
         for (call, plan) in plans {
             match plan {
                 Plan::Begin => {
@@ -165,9 +163,9 @@ impl RunLog {
 
     /// These calls, of which it is stored that they begin, are at work from here on. `false`: they are not, since the run
     /// is to stop.
-    pub(super) fn at_work(&self, calls: &[Arc<ToolCall>]) -> bool {
+    pub(in crate::run) fn mark_running(&self, calls: &[Arc<ToolCall>]) -> bool {
         let mut inner = self.lock();
-        if inner.lost.is_some() || !inner.lawful(Input::Told) {
+        if inner.lost.is_some() || !inner.apply(Input::Told) {
             return false;
         }
         for call in calls {
@@ -177,13 +175,13 @@ impl RunLog {
     }
 
     /// A call has come to its end, with its output or with a fault.
-    pub(super) fn returned(
+    pub(in crate::run) fn returned(
         self: &Arc<Self>,
         call: &ToolCall,
         result: Result<Arc<str>, CallFault>,
     ) -> Verdict {
         let mut inner = self.lock();
-        if !inner.lawful(Input::Returned) {
+        if !inner.apply(Input::Returned) {
             return Verdict::Stop;
         }
         let Some(open) = inner.open.close(&call.id) else {
@@ -192,7 +190,7 @@ impl RunLog {
         let words = match &result {
             Ok(words) | Err((_, words)) => words.len(),
         };
-        let fits = self.fits(&mut inner, words);
+        let fits = self.charge(&mut inner, words);
         let end = match &result {
             Err((ToolFault::NotStarted, _)) => ToolEnd::NotStarted,
             Ok(_) | Err(_) => ToolEnd::Finished,
@@ -218,27 +216,27 @@ impl RunLog {
     }
 
     /// A call was cut: how it ended.
-    pub(super) fn cut(&self, call: &ToolCall, end: ToolEnd) {
+    pub(in crate::run) fn cut(&self, call: &ToolCall, end: ToolEnd) {
         if let Some(open) = self.lock().open.get_mut(&call.id) {
             open.end = Some(end);
         }
     }
 
     /// Whether calls wait for a person.
-    pub(super) fn waits_for_a_person(&self) -> bool {
+    pub(in crate::run) fn waits_for_a_person(&self) -> bool {
         self.lock().open.waiting().next().is_some()
     }
 
     /// Whether calls are open.
-    pub(super) fn has_open_calls(&self) -> bool {
+    pub(in crate::run) fn has_open_calls(&self) -> bool {
         !self.lock().open.is_empty()
     }
 
     /// Pauses the run, which has been at work for `worked` since it got its slot. Nobody may work for it when this is
     /// called: a person may decide in this very moment. `false`: the law does not have it now.
-    pub(super) fn pause(self: &Arc<Self>, worked: Duration, agent: Agent) -> bool {
+    pub(in crate::run) fn pause(self: &Arc<Self>, worked: Duration, agent: Agent) -> bool {
         let mut paused = None;
-        self.keeper.pauses(self, agent, &mut || {
+        self.host.pauses(self, agent, &mut || {
             paused = self.decide_pause(worked);
             paused.is_some()
         });
@@ -254,7 +252,7 @@ impl RunLog {
     fn decide_pause(self: &Arc<Self>, worked: Duration) -> Option<(Steers, Option<Batch>)> {
         let mut inner = self.lock();
         // A pause that nobody will ever read is none.
-        if inner.lost.is_some() || !inner.lawful(Input::Pauses) {
+        if inner.lost.is_some() || !inner.apply(Input::Pauses) {
             return None;
         }
         inner.worked = worked;
@@ -262,7 +260,7 @@ impl RunLog {
         let calls = inner.open.waiting().map(|open| open.call.clone()).collect();
         let expires_at = self.limits().pause_expiry.map(|expiry| {
             let millis = u64::try_from(expiry.as_millis()).unwrap_or(u64::MAX);
-            let at = self.house.clock.at(now).as_millis();
+            let at = self.env.clock.at(now).as_millis();
             Timestamp::from_millis(at.saturating_add(millis))
         });
         let paused = Paused { calls, expires_at };
@@ -301,8 +299,8 @@ impl RunLog {
     }
 
     /// Writes that the run goes on.
-    pub(super) fn continued(&self, inner: &mut Inner, continued: Continued) {
-        inner.lawful(Input::Continues);
+    pub(in crate::run) fn continued(&self, inner: &mut Inner, continued: Continued) {
+        inner.apply(Input::Continues);
         inner.acquires = true;
         let kind = EventKind::Continued(Arc::new(continued));
         self.write(inner, Instant::now(), kind);
@@ -324,8 +322,8 @@ impl Caller for RunLog {
         let mut inner = self.lock();
         // Whoever keeps the context of a call that has its result has nothing to say any more.
         if !inner.open.is_at_work(call)
-            || !inner.lawful(Input::Told)
-            || !self.fits(&mut inner, text.len())
+            || !inner.apply(Input::Told)
+            || !self.charge(&mut inner, text.len())
         {
             return;
         }
@@ -340,8 +338,8 @@ impl Caller for RunLog {
         let seq = {
             let mut inner = self.lock();
             if !inner.open.is_at_work(&process.id)
-                || !inner.lawful(Input::Told)
-                || !self.fits(&mut inner, process.boot.len())
+                || !inner.apply(Input::Told)
+                || !self.charge(&mut inner, process.boot.len())
             {
                 return futures::future::ready(false).boxed();
             }
@@ -360,7 +358,7 @@ impl Caller for RunLog {
     }
 }
 
-pub(super) fn bytes_of(call: &ToolCall) -> usize {
+pub(in crate::run) fn bytes_of(call: &ToolCall) -> usize {
     // Asked for, begun: the words are written twice.
     2 * (call.id.len() + call.name.len() + call.arguments.len())
 }
