@@ -213,9 +213,9 @@ pub struct Receipt {
 /// How a cancel ended one call of a tool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolReceipt {
-    /// Scope call.
+    /// Which call.
     pub id: Arc<str>,
-    /// Scope tool.
+    /// Which tool.
     pub name: Arc<str>,
     /// How it ended.
     pub end: ToolEnd,

@@ -44,9 +44,9 @@ pub enum EventKind {
     Started(Arc<Started>),
     /// A model was asked.
     ModelRequestStarted {
-        /// Scope turn of the run, from 1.
+        /// Which turn of the run, from 1.
         turn: u32,
-        /// Scope attempt of the turn, from 1. More than one: the attempts before it failed, and could be repeated.
+        /// Which attempt of the turn, from 1. More than one: the attempts before it failed, and could be repeated.
         attempt: u32,
     },
     /// The model said something.
@@ -179,9 +179,9 @@ pub struct Started {
 /// The end of one answer of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelRequestCompleted {
-    /// Scope turn of the run, from 1.
+    /// Which turn of the run, from 1.
     pub turn: u32,
-    /// Scope attempt of the turn, from 1.
+    /// Which attempt of the turn, from 1.
     pub attempt: u32,
     /// Why the model stopped.
     pub finish: FinishReason,
@@ -201,7 +201,7 @@ pub struct ModelRequestCompleted {
 /// What a tool returned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCallCompleted {
-    /// Scope call.
+    /// Which call.
     pub id: Arc<str>,
     /// What the model is told.
     pub output: Arc<str>,
@@ -210,7 +210,7 @@ pub struct ToolCallCompleted {
 /// How a tool failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCallError {
-    /// Scope call.
+    /// Which call.
     pub id: Arc<str>,
     /// What kind of failure.
     pub kind: ToolFault,
@@ -247,7 +247,7 @@ pub enum ToolFault {
 /// How far a tool is, in its own words.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCallProgress {
-    /// Scope call.
+    /// Which call.
     pub id: Arc<str>,
     /// What the tool said.
     pub text: Arc<str>,
@@ -257,14 +257,14 @@ pub struct ToolCallProgress {
 /// after a crash can find what is left of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolCallProcess {
-    /// Scope call.
+    /// Which call.
     pub id: Arc<str>,
     /// The id of the process group, which is that of its leader.
     pub group: u32,
     /// When the leader was started, as the system counts: ids are used again, and this tells them apart. On Linux clock
     /// ticks since the system was started.
     pub started: u64,
-    /// Scope start of the system that counts from.
+    /// Which start of the system that counts from.
     pub boot: Arc<str>,
     /// A word that the program and all that it starts carry in their environment, if any: it tells them from strangers
     /// when the leader is gone.
@@ -316,7 +316,7 @@ pub struct CancelRequested {
 /// The status of a run changed. What `Runtime::subscribe` delivers: the life of every run, without its content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusChange {
-    /// Scope run.
+    /// Which run.
     pub run_id: RunId,
     /// The name of its agent.
     pub agent: Arc<str>,

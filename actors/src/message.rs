@@ -28,7 +28,7 @@ pub enum Message {
     },
     /// The result of one call.
     Tool {
-        /// Scope call.
+        /// Which call.
         call_id: Arc<str>,
         /// What the model is told: the tool's output, or how it failed.
         text: Arc<str>,

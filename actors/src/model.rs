@@ -99,7 +99,7 @@ pub enum ModelChunk {
 /// and the `arguments` are joined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolCallDelta {
-    /// Scope call of the answer, from 0.
+    /// Which call of the answer, from 0.
     pub index: u32,
     /// The call's id.
     pub id: Option<String>,

@@ -100,7 +100,7 @@ impl Default for RuntimeConfig {
 /// A run that has not ended, as [`Runtime::list`] shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunInfo {
-    /// Scope run.
+    /// Which run.
     pub run_id: RunId,
     /// The name of its agent.
     pub agent: Arc<str>,

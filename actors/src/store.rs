@@ -233,7 +233,7 @@ pub enum WriteError {
 /// Where a stored run stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunHead {
-    /// Scope run.
+    /// Which run.
     pub run_id: RunId,
     /// The name of its agent.
     pub agent: Arc<str>,

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Fleet {
     stops: Vec<Stop>,
     tally: Arc<[Slot]>,
-    /// Scope run's reader has seen the end, and when.
+    /// Which run's reader has seen the end, and when.
     ended: UnboundedReceiver<(usize, Instant)>,
     live: usize,
     all: All,

@@ -21,7 +21,7 @@ use crate::{
 /// How many paused runs are cancelled at the same time.
 const AT_ONCE: usize = 256;
 
-/// Scope runs a cancel of many is for.
+/// Which runs a cancel of many is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// Every run that has not ended.

@@ -16,7 +16,7 @@ use futures::FutureExt;
 /// How many events or runs are read at a time.
 const PAGE: usize = 256;
 
-/// Scope earlier runs are remembered.
+/// Which earlier runs are remembered.
 #[derive(Clone)]
 pub(crate) struct HistoryQuery {
     pub(crate) session: Arc<str>,

@@ -16,25 +16,25 @@ pub enum ChatFault {
     /// Instructions stand after something else.
     #[error("messages[{at}]: instructions stand at the beginning or not at all")]
     LateSystem {
-        /// Scope message.
+        /// Which message.
         at: usize,
     },
     /// The model said nothing, and called nothing.
     #[error("messages[{at}]: the model neither says nor calls anything")]
     EmptyAssistant {
-        /// Scope message.
+        /// Which message.
         at: usize,
     },
     /// A call has no id.
     #[error("messages[{at}]: a call has no id")]
     NoId {
-        /// Scope message.
+        /// Which message.
         at: usize,
     },
     /// Two calls of one message have the same id.
     #[error("messages[{at}]: two calls have the id {id:?}")]
     SameId {
-        /// Scope message.
+        /// Which message.
         at: usize,
         /// Their id.
         id: String,
@@ -42,7 +42,7 @@ pub enum ChatFault {
     /// What a call names can be no tool: a tool's name has 1 to 64 letters, digits, `_` and `-`.
     #[error("messages[{at}]: no tool can have the name {name:?}")]
     Name {
-        /// Scope message.
+        /// Which message.
         at: usize,
         /// The name.
         name: String,
@@ -50,9 +50,9 @@ pub enum ChatFault {
     /// The arguments of a call are no JSON object.
     #[error("messages[{at}]: the arguments of the call {id:?} are no JSON object")]
     Arguments {
-        /// Scope message.
+        /// Which message.
         at: usize,
-        /// Scope call.
+        /// Which call.
         id: String,
     },
     /// A call has no result before something else is said, or the conversation ends.
@@ -60,7 +60,7 @@ pub enum ChatFault {
     NoResult {
         /// The message with the call.
         at: usize,
-        /// Scope call.
+        /// Which call.
         id: String,
     },
     /// A call has two results.
@@ -68,7 +68,7 @@ pub enum ChatFault {
     SecondResult {
         /// The message with the second result.
         at: usize,
-        /// Scope call.
+        /// Which call.
         id: String,
     },
     /// A result of a call that the model did not make just before.
@@ -76,13 +76,13 @@ pub enum ChatFault {
     NoCall {
         /// The message with the result.
         at: usize,
-        /// Scope call.
+        /// Which call.
         id: String,
     },
     /// The model spoke last, so there is nothing to answer.
     #[error("messages[{at}]: the model has spoken last")]
     NothingToAnswer {
-        /// Scope message.
+        /// Which message.
         at: usize,
     },
 }

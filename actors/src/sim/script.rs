@@ -1,4 +1,4 @@
-//! Scope tools the storyteller calls, and when.
+//! Which tools the storyteller calls, and when.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ struct Turn {
 /// What one answer is.
 #[derive(Debug)]
 pub(super) struct Part {
-    /// Scope turn it is, from 1, since a person has spoken.
+    /// Which turn it is, from 1, since a person has spoken.
     pub(super) turn: u64,
     pub(super) words: Source,
     /// What follows the words.

@@ -24,7 +24,7 @@ use crate::model::{Model, ModelChunk, ModelError, ModelRequest, ModelUsage};
 /// It is a strict one: a conversation in which [`check_chat`](super::check_chat) finds a fault is refused with a status of
 /// 400, as a provider would refuse it.
 ///
-/// Scope turn of its calls it plays is in the conversation and nowhere else: as many turns have been played as the model
+/// Which turn of its calls it plays is in the conversation and nowhere else: as many turns have been played as the model
 /// has made calls since a person spoke last. So a storyteller can serve many runs at once, and plays its part again for
 /// the next question of a session.
 ///

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::RunHead;
 use crate::id::{RunId, Timestamp};
 
-/// Scope runs to list: the newest first, by when they were created and then by their ids.
+/// Which runs to list: the newest first, by when they were created and then by their ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunQuery {
@@ -83,7 +83,7 @@ impl RunQuery {
     }
 }
 
-/// Scope sessions to list: the newest first, by when they were created and then by their ids.
+/// Which sessions to list: the newest first, by when they were created and then by their ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SessionQuery {
@@ -126,7 +126,7 @@ impl SessionQuery {
 /// A session: a conversation that goes on over many runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionHead {
-    /// Scope session.
+    /// Which session.
     pub session_id: Arc<str>,
     /// What people call it, where it was given a name.
     pub name: Option<Arc<str>>,

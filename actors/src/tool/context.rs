@@ -34,7 +34,7 @@ pub struct Process {
     pub group: u32,
     /// When the group's leader was started.
     pub started: u64,
-    /// Scope start of the system that counts from.
+    /// Which start of the system that counts from.
     pub boot: Arc<str>,
     /// A word that is in the environment of the program and of all that it starts, if any.
     pub mark: Option<Arc<str>>,

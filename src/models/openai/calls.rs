@@ -1,4 +1,4 @@
-//! Scope call of a tool a piece belongs to.
+//! Which call of a tool a piece belongs to.
 //!
 //! The protocol says: by its `index`. Servers leave the index away, always say 0, leave gaps, or say numbers that no
 //! list should be as long as. So an index is a name here and never a length, and calls are numbered as they come.

@@ -22,7 +22,7 @@ pub(super) struct Live {
     pub(super) tail_bytes: usize,
     /// The journal row in which the tail begins.
     pub(super) oldest: Option<u64>,
-    /// Scope of its departures is under way; 0 for none.
+    /// Which of its departures is under way; 0 for none.
     leaving: u64,
 }
 

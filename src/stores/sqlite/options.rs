@@ -33,7 +33,7 @@ pub enum IntegrityCheck {
     Full,
 }
 
-/// Scope ended runs are kept. Unfinished and paused runs are kept always; a session goes with its last run, unless it
+/// Which ended runs are kept. Unfinished and paused runs are kept always; a session goes with its last run, unless it
 /// has a name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
@@ -81,7 +81,7 @@ impl SqliteOptions {
         self
     }
 
-    /// Scope ended runs are kept. Default: all.
+    /// Which ended runs are kept. Default: all.
     pub fn retention(mut self, retention: Retention) -> SqliteOptions {
         self.retention = retention;
         self

@@ -1,4 +1,4 @@
-//! Scope ended runs are kept, and deleting the others.
+//! Which ended runs are kept, and deleting the others.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! What a model may give to a program. Scope of these types a tool takes is a matter of its settings; their comments are
+//! What a model may give to a program. Which of these types a tool takes is a matter of its settings; their comments are
 //! what the model reads.
 
 use schemars::JsonSchema;

@@ -67,7 +67,7 @@ pub(super) fn has_variable(pid: u32, name: &str, value: &str) -> bool {
     })
 }
 
-/// Scope start of the system this is.
+/// Which start of the system this is.
 pub(super) fn boot() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
         .trim()
