@@ -30,7 +30,7 @@ fn a_later_run_is_shown_what_the_run_came_to() {
     let unsaid = vec![asks(), says("Here."), completed()];
     check(unsaid, &["model: Here."], &["model: Here."]);
 
-    // Activity in an answer, before one, in a retry, and in the tools.
+    // Cut in an answer, before one, in a retry, and in the tools.
     for ending in [Vec::from(cancelled()), vec![error()]] {
         let cut = |events: Vec<EventKind>| [events, ending.clone()].concat();
         check(
