@@ -84,6 +84,19 @@ impl Usage {
     pub const fn tokens(&self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)
     }
+
+    /// Both together. It is an estimate where one of the two is.
+    pub const fn plus(self, other: Usage) -> Usage {
+        Usage {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            source: match (self.source, other.source) {
+                (UsageSource::None, source) | (source, UsageSource::None) => source,
+                (UsageSource::Provider, UsageSource::Provider) => UsageSource::Provider,
+                (UsageSource::Estimate, _) | (_, UsageSource::Estimate) => UsageSource::Estimate,
+            },
+        }
+    }
 }
 
 impl fmt::Display for Usage {

@@ -42,7 +42,7 @@ impl Tally {
     /// The request under way is over, and used so much, as was noted before.
     pub(crate) fn closed_with(&mut self, usage: Usage) {
         self.open = None;
-        self.closed = sum(self.closed, usage);
+        self.closed = self.closed.plus(usage);
     }
 
     /// The model has answered.
@@ -79,7 +79,7 @@ impl Tally {
             .open
             .take()
             .map_or(Usage::default(), |open| open.usage());
-        self.closed = sum(self.closed, usage);
+        self.closed = self.closed.plus(usage);
         usage
     }
 
@@ -98,7 +98,7 @@ impl Tally {
     pub(crate) fn total(&self) -> Usage {
         self.open
             .as_ref()
-            .map_or(self.closed, |open| sum(self.closed, open.usage()))
+            .map_or(self.closed, |open| self.closed.plus(open.usage()))
     }
 }
 
@@ -120,18 +120,6 @@ impl Open {
                 UsageSource::Estimate
             },
         }
-    }
-}
-
-fn sum(a: Usage, b: Usage) -> Usage {
-    Usage {
-        input_tokens: a.input_tokens.saturating_add(b.input_tokens),
-        output_tokens: a.output_tokens.saturating_add(b.output_tokens),
-        source: match (a.source, b.source) {
-            (UsageSource::None, source) | (source, UsageSource::None) => source,
-            (UsageSource::Provider, UsageSource::Provider) => UsageSource::Provider,
-            (UsageSource::Estimate, _) | (_, UsageSource::Estimate) => UsageSource::Estimate,
-        },
     }
 }
 
