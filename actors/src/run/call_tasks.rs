@@ -43,7 +43,7 @@ pub(super) enum CallEnd {
     /// It has a result.
     Returned(Output),
     /// It was cut, since its run is to stop.
-    Activity(ToolEnd),
+    Cut(ToolEnd),
 }
 
 struct Running {
@@ -222,7 +222,7 @@ impl Running {
 
     fn cut(&self, end: ToolEnd) -> CallEnd {
         match self.overtime {
-            None => CallEnd::Activity(end),
+            None => CallEnd::Cut(end),
             Some(limit) => CallEnd::Returned(Err(timed_out(limit, None))),
         }
     }

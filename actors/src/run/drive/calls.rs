@@ -87,12 +87,12 @@ impl Driver {
     pub(super) fn called(&mut self, call: &ToolCall, end: CallEnd) -> Next {
         let verdict = match end {
             CallEnd::Returned(result) => self.log.returned(call, result),
-            CallEnd::Activity(end) if self.closing.is_some() => {
+            CallEnd::Cut(end) if self.closing.is_some() => {
                 self.log.cut(call, end);
                 return Next::Go(Verdict::Go);
             }
             // Nobody asked for it: the tokio runtime that it was at work in is gone, or it ended its own task.
-            CallEnd::Activity(_) => {
+            CallEnd::Cut(_) => {
                 let words = "the call was ended from outside".into();
                 self.log
                     .returned(call, Err((ToolFault::NotFinished, words)))
