@@ -14,17 +14,11 @@ mod poke;
 mod restore;
 mod subscribe;
 mod tally;
-pub(crate) mod waiters;
+mod wait;
+mod waiters;
 mod work;
 
-use std::{
-    fmt,
-    future::{Future, poll_fn},
-    panic::AssertUnwindSafe,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use ractor::{ActorRef, Message};
@@ -33,7 +27,7 @@ use tokio::time::timeout;
 pub use self::{
     cancel_on_drop::CancelOnDrop, events::EventStream, judge::SteerOutcome, subscribe::Delivery,
 };
-use self::{judge::CancelDecision, log::RunLog, waiters::WaiterKey};
+use self::{judge::CancelDecision, log::RunLog};
 pub(crate) use self::{subscribe::feed, work::LoadHistory};
 use crate::{
     cancel::{CancelOutcome, CancelRequest},
@@ -150,8 +144,7 @@ impl Run {
     ///
     /// Dropping the future cancels nothing.
     pub async fn outcome(&self) -> Result<Outcome, EventsError> {
-        let mut waiter = Waiter::new(&self.log);
-        let last = poll_fn(|cx| waiter.log.poll_ended(&mut waiter.key, cx)).await?;
+        let last = self.log.wait_ended().await?;
         match self.events_from(last).next().await {
             Some(event) => event?.kind.outcome(),
             None => None,
@@ -172,8 +165,7 @@ impl fmt::Debug for Run {
 
 /// Whether position `seq` is stored in time.
 async fn durable(log: &Arc<RunLog>, seq: u64) -> bool {
-    let mut waiter = Waiter::new(log);
-    let mut stored = pin!(poll_fn(|cx| waiter.log.poll_mark(seq, &mut waiter.key, cx)));
+    let mut stored = pin!(log.wait_stored(seq));
     if let Some(answer) = within(log, TOGETHER, stored.as_mut()).await {
         return answer.is_ok();
     }
@@ -191,25 +183,4 @@ async fn within<T>(log: &RunLog, limit: Duration, work: impl Future<Output = T>)
     };
     let timed = AssertUnwindSafe(timed).catch_unwind();
     timed.await.ok()?.ok()
-}
-
-/// Somebody who waits for a log, and leaves its list when dropped.
-pub(crate) struct Waiter<'a> {
-    pub(crate) log: &'a Arc<RunLog>,
-    pub(crate) key: WaiterKey,
-}
-
-impl<'a> Waiter<'a> {
-    pub(crate) fn new(log: &'a Arc<RunLog>) -> Waiter<'a> {
-        Waiter {
-            log,
-            key: WaiterKey::default(),
-        }
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.log.forget_waiter(self.key);
-    }
 }

@@ -1,6 +1,6 @@
 //! Going on after a pause.
 
-use std::{future::poll_fn, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     Runtime,
@@ -16,7 +16,7 @@ use crate::{
     id::RunId,
     lock::locked,
     run::{
-        Run, Waiter,
+        Run,
         actor::{Guard, quietly_drop},
         judge::calls::NotContinued,
         log::RunLog,
@@ -156,9 +156,7 @@ impl Runtime {
         if let Some(launch) = launch {
             registry.launch(launch);
         }
-        let mut waiter = Waiter::new(&log);
-        let stored = poll_fn(|cx| waiter.log.poll_mark(seq, &mut waiter.key, cx)).await;
-        match stored {
+        match log.wait_stored(seq).await {
             Ok(()) => Ok(Run::new(log.clone())),
             Err(error) => Err(ContinueError::Store {
                 message: error.to_string().into(),

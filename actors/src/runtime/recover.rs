@@ -1,6 +1,6 @@
 //! Settling what a crash has left, before anything else.
 
-use std::{fmt, future::poll_fn, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use futures::{StreamExt, stream};
 use tokio::runtime::Handle;
@@ -12,7 +12,7 @@ use crate::{
     error::{ContinueError, EventsError},
     event::{EventKind, ToolCallProcess},
     id::{RunId, Timestamp},
-    run::{Waiter, ending::Ending, log::RunLog},
+    run::{ending::Ending, log::RunLog},
     status::RunStatus,
     store::{RunHead, RunQuery, Store},
 };
@@ -262,15 +262,14 @@ impl Begun {
         match self.waits {
             None => {}
             Some(Waits::Ended(log)) => {
-                let mut waiter = Waiter::new(&log);
-                poll_fn(|cx| waiter.log.poll_ended(&mut waiter.key, cx)).await?;
+                log.wait_ended().await?;
             }
             Some(Waits::Stored(log, seq)) => {
-                let mut waiter = Waiter::new(&log);
-                let stored = poll_fn(|cx| waiter.log.poll_mark(seq, &mut waiter.key, cx)).await;
-                stored.map_err(|error| EventsError::Read {
-                    message: error.to_string().into(),
-                })?;
+                log.wait_stored(seq)
+                    .await
+                    .map_err(|error| EventsError::Read {
+                        message: error.to_string().into(),
+                    })?;
             }
         }
         Ok((self.settled, self.processes))

@@ -1,6 +1,6 @@
 //! Sessions and runs as they are kept: listed, read, named and deleted.
 
-use std::{future::poll_fn, sync::Arc};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -16,7 +16,6 @@ use crate::{
     id::RunId,
     lock::locked,
     message::Message,
-    run::{Waiter, log::RunLog},
     store::{ReadError, RunHead, RunQuery, SessionHead, SessionQuery, WriteError},
 };
 
@@ -121,7 +120,8 @@ impl Runtime {
         // The paused ones that somebody reads have an ending to show; the others go as they are.
         for log in registry.paused_of(&id) {
             log.cancel_paused(&request);
-            over(&log).await;
+            // A store that was lost takes nothing more of it either.
+            let _ = log.wait_ended().await;
         }
         let store = registry.env.store.clone();
         let deleted = store.delete_session(id.clone()).await?;
@@ -147,7 +147,7 @@ impl Runtime {
                 if !status.is_ended() {
                     return Err(SessionError::NotEnded { status });
                 }
-                over(&log).await;
+                let _ = log.wait_ended().await;
             }
             Found::Stored(head) if !head.status.is_ended() => {
                 return Err(SessionError::NotEnded {
@@ -159,13 +159,6 @@ impl Runtime {
         let store = registry.env.store.clone();
         Ok(store.delete_run(id).await?)
     }
-}
-
-/// Waits until nothing of a run is under way.
-async fn over(log: &Arc<RunLog>) {
-    let mut waiter = Waiter::new(log);
-    // A store that was lost takes nothing more of it either.
-    let _ = poll_fn(|cx| waiter.log.poll_ended(&mut waiter.key, cx)).await;
 }
 
 /// A session that takes no runs while it is being deleted.

@@ -1,6 +1,6 @@
 //! Starting one run.
 
-use std::{future::poll_fn, sync::Arc};
+use std::sync::Arc;
 
 use ractor::{ActorCell, ActorStatus};
 
@@ -19,7 +19,7 @@ use crate::{
     id::RunId,
     message::Message,
     run::{
-        Run, Waiter,
+        Run,
         actor::Guard,
         ending::Ending,
         log::{RunHost, RunLog},
@@ -176,7 +176,7 @@ pub(super) async fn start(
     for other in superseded {
         other.cancel(&CancelRequest::new(CancelReason::Superseded));
     }
-    let Err(error) = stored(&log).await else {
+    let Err(error) = log.wait_stored(1).await else {
         return Ok(Run::new(log));
     };
     // Its actor, which has done nothing yet, would do the same a moment later: whoever starts it again is not to be told
@@ -204,11 +204,6 @@ fn says_something(message: &Message) -> bool {
         Message::Assistant { text, calls } => !text.is_empty() || !calls.is_empty(),
         Message::Tool { .. } => true,
     }
-}
-
-async fn stored(log: &Arc<RunLog>) -> Result<(), AppendError> {
-    let mut waiter = Waiter::new(log);
-    poll_fn(|cx| waiter.log.poll_mark(1, &mut waiter.key, cx)).await
 }
 
 /// Why the store did not take a new run.

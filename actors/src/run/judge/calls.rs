@@ -1,6 +1,6 @@
 //! The judge's decisions on tools: what is called, what comes back, and what waits for a person.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use tokio::time::Instant;
@@ -18,7 +18,6 @@ use crate::{
     message::ToolCall,
     outcome::FinishReason,
     run::{
-        Waiter,
         flush::Batch,
         log::{Inner, RunLog},
         open_calls::{OpenCall, tool_error},
@@ -349,12 +348,7 @@ impl Caller for RunLog {
             let _ = self.go_on(inner);
             seq
         };
-        async move {
-            let mut waiter = Waiter::new(&self);
-            let stored = poll_fn(|cx| waiter.log.poll_mark(seq, &mut waiter.key, cx));
-            stored.await.is_ok()
-        }
-        .boxed()
+        async move { self.wait_stored(seq).await.is_ok() }.boxed()
     }
 }
 

@@ -1,10 +1,6 @@
 //! Words for a run that is at work.
 
-use std::{
-    collections::VecDeque,
-    future::{Future, poll_fn},
-    sync::Arc,
-};
+use std::{collections::VecDeque, future::Future, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use tokio::{sync::oneshot, time::Instant};
@@ -14,7 +10,7 @@ use crate::{
     machine::State,
     message::Message,
     run::{
-        Run, Waiter,
+        Run,
         log::{Inner, RunLog},
     },
     status::RunStatus,
@@ -96,14 +92,12 @@ impl Run {
                 }),
                 Err(refused) => refused,
             };
-            if let SteerOutcome::Applied { seq } = outcome {
-                let mut waiter = Waiter::new(&log);
-                let stored = poll_fn(|cx| waiter.log.poll_mark(seq, &mut waiter.key, cx)).await;
-                if stored.is_err() {
-                    return SteerOutcome::TooLate {
-                        status: log.status(),
-                    };
-                }
+            if let SteerOutcome::Applied { seq } = outcome
+                && log.wait_stored(seq).await.is_err()
+            {
+                return SteerOutcome::TooLate {
+                    status: log.status(),
+                };
             }
             outcome
         }
