@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    cancel::CancelReason,
+    cancel::{Activity, CancelReason},
     id::{RunId, Timestamp},
     message::{Message, ToolCall},
     outcome::{FinishReason, Outcome, Partial, Reply, RunError},
@@ -48,6 +48,10 @@ pub enum EventKind {
         turn: u32,
         /// Which attempt of the turn, from 1. More than one: the attempts before it failed, and could be repeated.
         attempt: u32,
+        /// How many bytes of messages and tools it was asked with, when that was noted. Where the provider gives no number
+        /// of tokens, the estimate rests on it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input_bytes: Option<u64>,
     },
     /// The model said something.
     Content {
@@ -311,6 +315,9 @@ pub struct CancelRequested {
     /// Who asked, when that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Arc<str>>,
+    /// What the run was doing, when that was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<Activity>,
 }
 
 /// The status of a run changed. What `Runtime::subscribe` delivers: the life of every run, without its content.

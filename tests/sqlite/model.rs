@@ -241,6 +241,7 @@ fn told(run: usize, seq: u64, kind: Kind) -> EventKind {
         Kind::Asked => EventKind::ModelRequestStarted {
             turn: 1,
             attempt: 1,
+            input_bytes: None,
         },
         Kind::Paused => EventKind::Paused(Arc::new(Paused {
             calls: vec![],

@@ -31,7 +31,7 @@ const LETS_GO: Duration = Duration::from_millis(100);
 
 type Output = Result<Arc<str>, CallFault>;
 
-/// CallTasks at work.
+/// The calls at work.
 #[derive(Default)]
 pub(super) struct CallTasks {
     running: Vec<Running>,

@@ -139,7 +139,11 @@ impl RunLog {
         inner.request = (turn, attempt);
         let now = Instant::now();
         let taken = first.then(|| self.take_in(&mut inner, now));
-        let started = EventKind::ModelRequestStarted { turn, attempt };
+        let started = EventKind::ModelRequestStarted {
+            turn,
+            attempt,
+            input_bytes: Some(bytes.saturating_add(steered)),
+        };
         self.write(&mut inner, now, started);
         let verdict = self.go_on(inner);
         (verdict, taken.map_or_else(Vec::new, TakenIn::answer))

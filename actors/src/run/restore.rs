@@ -141,11 +141,15 @@ impl Inner {
         for event in events {
             transcript.event(&event.kind);
             match &event.kind {
-                EventKind::ModelRequestStarted { turn, attempt } => {
+                EventKind::ModelRequestStarted {
+                    turn,
+                    attempt,
+                    input_bytes,
+                } => {
                     since.get_or_insert(event.at);
                     self.request = (*turn, *attempt);
-                    let messages = transcript.messages();
-                    self.tally.ask(messages.iter().map(Message::bytes).sum());
+                    let words = || transcript.messages().iter().map(Message::bytes).sum();
+                    self.tally.ask(input_bytes.unwrap_or_else(words));
                     asked = Some(*turn);
                     self.count(0);
                 }
@@ -173,7 +177,7 @@ impl Inner {
                 EventKind::ToolCallProcess(process) => self.count(process.boot.len()),
                 EventKind::Steered { message } => self.count(message.text().len()),
                 EventKind::CancelRequested { cancel } => {
-                    let cut = match (asked, transcript.open_calls().next()) {
+                    let guess = || match (asked, transcript.open_calls().next()) {
                         (Some(_), _) => Activity::Streaming,
                         (None, Some(_)) => Activity::Tool,
                         (None, None) => Activity::Starting,
@@ -184,7 +188,7 @@ impl Inner {
                         since: moment(event.at, env),
                         reason: cancel.reason.clone(),
                         by: cancel.by.clone(),
-                        cut,
+                        cut: cancel.cut.unwrap_or_else(guess),
                     });
                 }
                 EventKind::Paused(_) => self.worked += between(since.take(), event.at),

@@ -40,6 +40,7 @@ fn asks() -> EventKind {
     EventKind::ModelRequestStarted {
         turn: 1,
         attempt: 1,
+        input_bytes: None,
     }
 }
 
@@ -123,6 +124,7 @@ fn cancelled() -> [EventKind; 2] {
     let cancel = Arc::new(CancelRequested {
         reason: CancelReason::Requested,
         by: None,
+        cut: None,
     });
     let partial = Arc::new(Partial {
         text: String::new(),

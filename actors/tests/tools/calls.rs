@@ -169,7 +169,7 @@ async fn turns_follow_one_another_and_their_usage_adds_up() {
             .await
             .into_iter()
             .filter_map(|event| match event.kind {
-                EventKind::ModelRequestStarted { turn, attempt } => Some((turn, attempt)),
+                EventKind::ModelRequestStarted { turn, attempt, .. } => Some((turn, attempt)),
                 _ => None,
             })
             .collect();

@@ -77,6 +77,7 @@ fn events_have_these_forms() {
         EventKind::ModelRequestStarted {
             turn: 1,
             attempt: 2,
+            input_bytes: None,
         },
         r#""event":"model_request_started","turn":1,"attempt":2"#,
     );
@@ -136,6 +137,7 @@ fn events_have_these_forms() {
             cancel: Arc::new(CancelRequested {
                 reason: CancelReason::Requested,
                 by: Some("ann".into()),
+                cut: None,
             }),
         },
         r#""event":"cancel_requested","cancel":{"reason":"requested","by":"ann"}"#,

@@ -103,6 +103,7 @@ async fn append(store: &SqliteStore) -> Result<()> {
     let asked = EventKind::ModelRequestStarted {
         turn: 1,
         attempt: 1,
+        input_bytes: None,
     };
     let mut events = vec![
         event(1, EventKind::Started(Arc::new(started))),

@@ -71,6 +71,7 @@ impl RunLog {
         let cancel = Arc::new(CancelRequested {
             reason: request.reason.clone(),
             by: request.by.clone(),
+            cut: Some(cut),
         });
         self.write(&mut inner, now, EventKind::CancelRequested { cancel });
         match effect {

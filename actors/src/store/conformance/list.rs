@@ -26,7 +26,11 @@ pub(super) async fn check<S: Store>(ground: &Ground<'_, S>) -> Checked {
 
 fn asks() -> EventKind {
     let (turn, attempt) = (1, 1);
-    EventKind::ModelRequestStarted { turn, attempt }
+    EventKind::ModelRequestStarted {
+        turn,
+        attempt,
+        input_bytes: None,
+    }
 }
 
 fn calls() -> EventKind {
@@ -52,6 +56,7 @@ fn is_cancelled() -> EventKind {
     let cancel = Arc::new(CancelRequested {
         reason: CancelReason::Requested,
         by: None,
+        cut: None,
     });
     EventKind::CancelRequested { cancel }
 }

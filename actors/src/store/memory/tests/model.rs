@@ -58,6 +58,7 @@ impl Kind {
             Kind::Asks => EventKind::ModelRequestStarted {
                 turn: 1,
                 attempt: 1,
+                input_bytes: None,
             },
             Kind::Pauses => EventKind::Paused(Arc::new(Paused {
                 calls: vec![],

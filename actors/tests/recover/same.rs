@@ -1,0 +1,36 @@
+//! What is known of a run is the same after a crash as it was before.
+
+use std::time::Duration;
+
+use quell_actors::{Agent, Outcome, Runtime, agent::OnCrash, sim::Storyteller, usage::Usage};
+
+use super::{on, reopened};
+use crate::support::{ended, partial, shared::SharedStore};
+
+/// An agent with much to read, whose model says three words and no numbers.
+fn agent() -> Agent {
+    Agent::builder("poet", Storyteller::new("one two three four").stall_at(3))
+        .instructions("Be kind. ".repeat(500))
+        .on_crash(OnCrash::Fail)
+        .build()
+        .unwrap()
+}
+
+async fn cancelled_live() -> Usage {
+    let run = Runtime::new().start(&agent(), "Sing.").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    run.cancel().await;
+    partial(&ended(&run).await).receipt.usage
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_estimate_of_a_request_is_the_same_after_a_crash() {
+    let store = SharedStore::new();
+    let id = on(&store).start(&agent(), "Sing.").await.unwrap().id();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (runtime, _) = reopened(&store, &[&agent()]).await;
+    let run = runtime.get(id).await.unwrap().unwrap();
+    let outcome = ended(&run).await;
+    assert!(matches!(outcome, Outcome::Error(_)), "{outcome:?}");
+    assert_eq!(outcome.usage(), cancelled_live().await);
+}
