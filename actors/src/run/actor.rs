@@ -24,6 +24,7 @@ use std::{
 };
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::task::yield_now;
 
 use super::{
     drive::{Burst, Driver},
@@ -224,13 +225,25 @@ impl Actor for RunActor {
             Poll::Ready(Burst::Pause) => self.pause(&me, driver),
             Poll::Ready(Burst::Again) => {
                 self.guard.put(driver);
+                // ractor takes the next message at once, so a model that is always ready would keep its thread.
+                yield_now().await;
                 match self.mailbox.get() {
                     Some(mailbox) => mailbox.wake_by_ref(),
                     // On an actor that is drained the cast fails, and the drain ends the run.
                     None => drop(me.cast(Drive)),
                 }
             }
-            Poll::Pending => self.guard.put(driver),
+            Poll::Pending => {
+                self.guard.put(driver);
+                // The work has woken itself already: its next `Drive` would be taken at once, as above.
+                if self
+                    .mailbox
+                    .get()
+                    .is_some_and(|mailbox| mailbox.is_queued())
+                {
+                    yield_now().await;
+                }
+            }
         }
         Ok(())
     }
@@ -265,6 +278,12 @@ impl Actor for RunActor {
 struct Mailbox {
     actor: ActorRef<Drive>,
     queued: AtomicBool,
+}
+
+impl Mailbox {
+    fn is_queued(&self) -> bool {
+        self.queued.load(Ordering::Acquire)
+    }
 }
 
 impl Wake for Mailbox {

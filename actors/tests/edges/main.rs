@@ -12,6 +12,7 @@ mod slots;
 mod store;
 mod supervisor;
 mod threads;
+mod turns;
 mod values;
 
 use std::{
