@@ -1,4 +1,4 @@
-//! A tool that a person has to approve: the run waits, also when the program ends meanwhile, and goes on when it is decided.
+//! A tool whose calls a person must approve: the run pauses, outlives its program, and continues once the person decides.
 //!
 //!     cargo run --example approve
 
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(fs::remove_dir_all(&folder)?)
 }
 
-/// Starts the run, and leaves it when it waits.
+/// Starts the run and leaves it once it is paused.
 async fn ask(file: &Path) -> Result<(), Box<dyn Error>> {
     let store = SqliteStore::open(file)?;
     let runtime = Runtime::with_store(RuntimeConfig::default(), store.clone());
@@ -65,7 +65,7 @@ async fn ask(file: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Finds the run that waits, decides, and reads it to its end.
+/// Finds the paused run, decides on its calls, and reads the run to its end.
 async fn decide(file: &Path) -> Result<(), Box<dyn Error>> {
     let store = SqliteStore::open(file)?;
     let recover = Recover::new().agent(&clerk()?);

@@ -1,4 +1,4 @@
-//! One task reads a run's stream, another one cancels the run by its id, and a report follows.
+//! One task reads a run's stream, another cancels the run by its id, and the program prints a report.
 //!
 //!     cargo run --example cancel_run
 
@@ -40,14 +40,14 @@ async fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints what the run says, and gives back how it ended.
+/// Prints the run's text as it comes, and returns how the run ended.
 async fn read(run: Run) -> Result<Outcome, Failure> {
     let mut events = run.events();
     while let Some(event) = events.next().await {
         match event?.kind {
             EventKind::Content { text } => {
                 print!("{text}");
-                // Standard output keeps a word back until its line is over.
+                // Standard output is line-buffered: without a flush the text appears only at the end of a line.
                 io::stdout().flush()?;
             }
             EventKind::Cancelled { partial } => {
@@ -59,7 +59,7 @@ async fn read(run: Run) -> Result<Outcome, Failure> {
     Ok(run.outcome().await?)
 }
 
-/// Needs no more of the run than its id, as a server has it from a request.
+/// Cancels by id alone, which is all that a server has from a request.
 async fn cancel_after(runtime: Runtime, run: RunId, delay: Duration) {
     tokio::time::sleep(delay).await;
     let answer = runtime.cancel(run).await;

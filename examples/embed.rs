@@ -1,5 +1,5 @@
-//! Runs an agent inside a ractor system of your own: your actor is the run's supervisor, another one of yours hears the
-//! run's events as its own messages, and cancels the run after forty characters.
+//! Runs an agent inside your own ractor system: one of your actors supervises the run, another receives the run's events
+//! as its own messages and cancels the run after forty characters.
 //!
 //!     cargo run --example embed
 
@@ -8,12 +8,12 @@
 use quell::{Agent, EventKind, Run, Runtime, run::Delivery, sim::Storyteller};
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
 
-/// The supervisor. The run is its child, as the editor is.
+/// The supervisor. The run and the editor are its children.
 struct Newsroom;
 
 impl Actor for Newsroom {
     type Msg = ();
-    /// The editor, for whose end it waits.
+    /// The newsroom waits until the editor ends.
     type State = ActorCell;
     type Arguments = Runtime;
 
@@ -30,8 +30,8 @@ impl Actor for Newsroom {
         Ok(editor.get_cell())
     }
 
-    /// ractor's default would stop the newsroom as soon as the run's actor has ended. That is not the moment: the run's
-    /// last events may still wait in the editor's mailbox.
+    /// ractor's default would stop the newsroom as soon as the run's actor ends. That is too early: the run's last events
+    /// may still be in the editor's mailbox.
     async fn handle_supervisor_evt(
         &self,
         me: ActorRef<()>,
@@ -51,7 +51,7 @@ impl Actor for Newsroom {
     }
 }
 
-/// Lets a run speak for forty characters, then cuts it off.
+/// Reads forty characters of a run, then cancels it.
 struct Editor;
 
 enum EditorMsg {
@@ -95,7 +95,7 @@ impl Actor for Editor {
             EventKind::Content { text } => {
                 desk.heard.push_str(text);
                 if desk.heard.len() >= 40 {
-                    // Another word may have been on its way; its cancel finds the first one at work.
+                    // More text may arrive after the cancel; a second cancel is not accepted.
                     if desk.run.cancel().await.is_accepted() {
                         println!("heard: {:?}", desk.heard);
                     }

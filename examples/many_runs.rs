@@ -1,4 +1,4 @@
-//! Starts three hundred runs at once, waits for two hundred that end by themselves, and cancels the rest in one go.
+//! Starts three hundred runs at once, waits for the two hundred that end by themselves, and cancels the rest in one call.
 //!
 //!     cargo run --release --example many_runs
 

@@ -1,4 +1,4 @@
-//! Starts runs in a process that is killed, and has a second process settle what the first has left.
+//! Starts runs in a process that is killed; a second process then settles what the first one left.
 //!
 //!     cargo run --example recover
 
@@ -26,7 +26,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    // The program starts itself: with a file as its argument it is the one that is killed.
+    // The program starts itself: the process that gets a file as its argument is the one to be killed.
     if let Some(file) = env::args().nth(1) {
         return first(Path::new(&file)).await;
     }
@@ -41,14 +41,14 @@ fn poet() -> Agent {
     Agent::new("poet", Storyteller::endless())
 }
 
-/// An agent whose runs go on after a crash: the model is asked again.
+/// An agent whose runs continue after a crash: the model is asked again.
 fn steady() -> Result<Agent, Failure> {
     let words = Storyteller::new("and the sea and the sea").pace(Duration::from_millis(100));
     let agent = Agent::builder("steady", words).on_crash(OnCrash::Resume);
     Ok(agent.build()?)
 }
 
-/// Two runs at work, until somebody kills this process.
+/// Keeps two runs active until this process is killed.
 async fn first(file: &Path) -> Result<(), Failure> {
     let store = SqliteStore::open(file)?;
     let runtime = Runtime::with_store(RuntimeConfig::default(), store);
@@ -58,7 +58,7 @@ async fn first(file: &Path) -> Result<(), Failure> {
         for _ in 0..4 {
             events.next().await.transpose()?;
         }
-        // What was seen is stored, so it may be told.
+        // A reader sees only stored events, so this line is true even if the process dies now.
         println!("{} has begun to speak", run.agent_name());
     }
     std::future::pending().await

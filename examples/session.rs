@@ -1,4 +1,4 @@
-//! Two runs of a session: the second knows what the first has said. Others come while the session is busy.
+//! Two runs of a session: the second knows what the first said. More runs are started while the session is busy.
 //!
 //!     cargo run --example session
 
@@ -17,7 +17,7 @@ use quell::{
     store::RunQuery,
 };
 
-/// A model that says what it was last asked, and how much it has been shown.
+/// A model that repeats the last question and counts the messages it was given.
 struct Echo;
 
 impl Model for Echo {
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         println!("echo: {}", run.outcome().await?.text());
     }
 
-    // This one keeps the session busy for as long as it is let.
+    // This run keeps the session busy until it is cancelled.
     let song = runtime.start(&singer, say("Sing.")).await?;
     let refused = runtime.start(&echo, say("May I?").when_busy(WhenBusy::Reject));
     match refused.await {
@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let beside = runtime.start(&echo, say("Over here!").when_busy(WhenBusy::Parallel));
     println!("beside it: {}", beside.await?.outcome().await?.text());
 
-    // The default: it waits until the session is free.
+    // The default: the run waits until the session is free.
     let waits = runtime.start(&echo, say("And now?")).await?;
     println!("waits: {}", waits.status());
     let comes_first = say("Stop that.").when_busy(WhenBusy::Interrupt);

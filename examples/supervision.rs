@@ -1,8 +1,8 @@
-//! Three models misbehave: one panics, one fails, one falls silent. Each of their runs ends, and a fourth goes on.
+//! Three models misbehave: one panics, one fails, one falls silent. Each ends its own run only; a fourth run completes.
 //!
 //!     cargo run --example supervision
 //!
-//! Rust reports the panic on standard error, as it does with any.
+//! Rust reports the panic on standard error, as it reports every panic.
 
 #![allow(clippy::print_stdout, reason = "printing is its purpose")]
 
@@ -19,7 +19,7 @@ use quell::{
 async fn main() -> Result<(), Box<dyn Error>> {
     let song = Storyteller::new(&"and the sea ".repeat(10)).pace(Duration::from_millis(20));
     let lost = ModelError::new(ModelErrorKind::Connection, "the line to the model is dead");
-    // The last one to end is the one that does as it should.
+    // The last one works as it should, and ends last.
     let models = [
         ("panics", song.clone().panic_at(3)),
         ("fails", song.clone().fail_at(6, lost)),

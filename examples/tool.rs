@@ -45,7 +45,7 @@ impl Tool for Forecast {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // The simulated model asks for the tool, and says its text when it has the result.
+    // The simulated model calls the tool, and says its text once it has the result.
     let model = Storyteller::new("Take a coat.").calling("forecast", json!({ "city": "Oslo" }));
 
     let agent = Agent::builder("forecaster", model)

@@ -1,4 +1,4 @@
-//! The time of one runtime.
+//! The clock of one runtime.
 
 use std::time::SystemTime;
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::id::Timestamp;
 
-/// The wall clock as it was once, carried on by the monotonic one.
+/// The wall clock, read once, plus the time that has passed since on the monotonic clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     wall: Timestamp,

@@ -1,4 +1,4 @@
-//! Names of things: which run, which moment.
+//! Ids of runs, and points in time.
 
 use std::{
     fmt,
@@ -9,10 +9,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// The name of one run.
+/// The id of one run.
 ///
-/// [`RunId::new`] makes a UUIDv7 (RFC 9562), so that ids sort by the moment they were made. A caller may choose its own
-/// id instead, of any UUID version: that is what lets a run be cancelled before it has started.
+/// [`RunId::new`] makes a UUIDv7 (RFC 9562), so that ids sort by the time they were made. A caller may choose its own id
+/// instead, of any UUID version, and can then cancel the run before it has started.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RunId(Uuid);
@@ -27,7 +27,7 @@ impl RunId {
         RunId(Uuid::now_v7())
     }
 
-    /// The id as its sixteen bytes, big endian.
+    /// The sixteen bytes of the id, big endian.
     pub fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()
     }
@@ -57,9 +57,9 @@ impl fmt::Debug for RunId {
     }
 }
 
-/// A text that is not the name of a run.
+/// A text that is not a run id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a run id is a UUID, such as 01890a5d-ac96-774b-bcce-b302099a8057")]
+#[error("invalid run id: expected a UUID, such as 01890a5d-ac96-774b-bcce-b302099a8057")]
 pub struct InvalidRunId;
 
 impl FromStr for RunId {
@@ -70,10 +70,10 @@ impl FromStr for RunId {
     }
 }
 
-/// A moment, in whole milliseconds since 1970-01-01T00:00:00Z.
+/// A point in time, in whole milliseconds since 1970-01-01T00:00:00Z.
 ///
-/// A runtime reads the wall clock once, when it is made, and counts from there on its monotonic clock: the times of one
-/// process never run backwards, and tokio's paused clock drives them in tests.
+/// A runtime reads the wall clock once, when it is made, and then counts on with its monotonic clock. So times within one
+/// process never go backwards, and tests drive them with tokio's paused clock.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
@@ -81,7 +81,7 @@ impl FromStr for RunId {
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The moment `millis` milliseconds after the epoch.
+    /// The time `millis` milliseconds after the epoch.
     pub const fn from_millis(millis: u64) -> Timestamp {
         Timestamp(millis)
     }
@@ -93,7 +93,7 @@ impl Timestamp {
 }
 
 impl From<SystemTime> for Timestamp {
-    /// A moment before the epoch counts as the epoch.
+    /// A time before the epoch becomes the epoch.
     fn from(time: SystemTime) -> Timestamp {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))

@@ -1,9 +1,9 @@
-//! Short locks.
+//! Locks that ignore poisoning.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Locks `mutex`, also when a thread panicked with it. Every critical section of this crate leaves its data whole at each
-/// step that could panic, and one run's fault must stay one run's fault.
+/// Locks `mutex`, even if a thread panicked while holding it. Critical sections of this crate leave their data consistent
+/// wherever they could panic, and a fault of one run must not affect other runs.
 pub(crate) fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What panics say.
+//! The texts of panics.
 
 use std::{
     any::Any,
@@ -15,8 +15,8 @@ pub(crate) fn words_of(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("without a text")
 }
 
-/// The text of a panic that is over. What was thrown is somebody's value, and may throw again when it is dropped; what it
-/// throws then is left alone.
+/// The text of a caught panic. The payload is a user's value and may panic again when it is dropped; the payload of that
+/// second panic is leaked, not dropped.
 pub(crate) fn last_words(panic: Box<dyn Any + Send>) -> String {
     let words = words_of(&*panic).to_owned();
     if let Err(again) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {

@@ -7,26 +7,28 @@ use serde::{Deserialize, Serialize};
 /// Where a run stands.
 ///
 /// ```text
-/// Pending -> Running -> Completed | Cancelled | Error
-///    |        |  ^ \
-///    |        v  |  `-> Cancelling -> Cancelled
-///    |       Paused
-///    `-----------------------------> Cancelled | Error
+/// Pending    -> Running | Paused | Cancelling | Error
+/// Running    -> Pending | Paused | Cancelling | Completed | Error
+/// Paused     -> Pending | Cancelling
+/// Cancelling -> Cancelled
 /// ```
+///
+/// `Continued` makes a run pending again: a paused one, and after a crash also one that was running. A cancel of a pending
+/// or paused run leads through `Cancelling` to `Cancelled` in one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
-    /// Accepted; it waits for a free slot.
+    /// Accepted or continued; the run waits for a free slot.
     Pending,
-    /// At work.
+    /// The run has a slot: it asks its model or calls tools.
     Running,
-    /// A cancel was accepted, and what was at work is being ended.
+    /// A cancel was accepted, and the run's work is being ended.
     Cancelling,
-    /// It waits for a person's decision.
+    /// The run waits for a person's decision.
     Paused,
     /// Ended: the model finished its answer.
     Completed,
-    /// Ended: it was cancelled, by somebody or by a limit.
+    /// Ended: the run was cancelled, by a caller or by a limit.
     Cancelled,
     /// Ended: something failed.
     Error,
@@ -43,7 +45,7 @@ impl RunStatus {
         }
     }
 
-    /// The status in one lower-case word, as it is serialised.
+    /// The status as one lower-case word, the same as in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
             RunStatus::Pending => "pending",
