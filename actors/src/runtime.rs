@@ -5,6 +5,7 @@ mod cancel;
 mod continue_run;
 mod history;
 mod launch;
+mod lookup;
 mod paused;
 mod reads;
 mod recover;
@@ -32,7 +33,7 @@ pub use self::{
     shutdown::{Shutdown, ShutdownReport},
     start::NewRun,
 };
-use self::{paused::Found, registry::Registry};
+use self::{lookup::Found, registry::Registry};
 use crate::{
     agent::Agent,
     error::{EventsError, StartError},

@@ -9,7 +9,7 @@ use std::{
 use futures::{StreamExt, future::join_all, stream};
 use tokio::time::Instant;
 
-use super::{Runtime, RuntimeConfig, paused::Found, registry::Registry};
+use super::{Runtime, RuntimeConfig, lookup::Found, registry::Registry};
 use crate::{
     cancel::{CancelOutcome, CancelRequest},
     id::RunId,

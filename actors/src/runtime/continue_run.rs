@@ -6,7 +6,7 @@ use super::{
     Runtime,
     history::{HistoryQuery, load_history},
     launch::Launch,
-    paused::Found,
+    lookup::Found,
     registry::{Registry, report},
 };
 use crate::{

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     Runtime, Scope,
     history::{HistoryQuery, read_history},
-    paused::Found,
+    lookup::Found,
     registry::Registry,
 };
 use crate::{
