@@ -7,12 +7,8 @@
 use std::{env, error::Error, fs, path::Path};
 
 use quell::{
-    Agent, EventKind, RunId, Runtime, ToolContext,
-    runtime::{Decisions, Recover, RuntimeConfig},
-    sim::Storyteller,
-    store::RunQuery,
-    stores::SqliteStore,
-    tool,
+    Agent, EventKind, RunId, Runtime, ToolContext, runtime::Decisions, sim::Storyteller,
+    store::RunQuery, stores::SqliteStore, tool,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -52,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// Starts the run and leaves it once it is paused.
 async fn ask(file: &Path) -> Result<(), Box<dyn Error>> {
     let store = SqliteStore::open(file)?;
-    let runtime = Runtime::with_store(RuntimeConfig::default(), store.clone());
+    let (runtime, _) = Runtime::builder().open(store.clone()).await?;
     let run = runtime.start(&clerk()?, "Pay what is due.").await?;
     let mut events = run.events();
     while let Some(event) = events.next().await {
@@ -68,8 +64,8 @@ async fn ask(file: &Path) -> Result<(), Box<dyn Error>> {
 /// Finds the paused run, decides on its calls, and reads the run to its end.
 async fn decide(file: &Path) -> Result<(), Box<dyn Error>> {
     let store = SqliteStore::open(file)?;
-    let recover = Recover::new().agent(&clerk()?);
-    let (runtime, _) = Runtime::open(RuntimeConfig::default(), store.clone(), recover).await?;
+    let builder = Runtime::builder().agent(&clerk()?);
+    let (runtime, _) = builder.open(store.clone()).await?;
     let waiting = runtime.runs(RunQuery::unfinished()).await?;
     println!("waiting: {}", waiting.len());
     let run = runtime.get(waiting[0].run_id).await?.ok_or("it is gone")?;

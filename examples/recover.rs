@@ -14,13 +14,7 @@ use std::{
     time::Duration,
 };
 
-use quell::{
-    Agent, RunId, Runtime,
-    agent::OnCrash,
-    runtime::{Recover, RuntimeConfig},
-    sim::Storyteller,
-    stores::SqliteStore,
-};
+use quell::{Agent, RunId, Runtime, agent::OnCrash, sim::Storyteller, stores::SqliteStore};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -51,7 +45,7 @@ fn steady() -> Result<Agent, Failure> {
 /// Keeps two runs active until this process is killed.
 async fn first(file: &Path) -> Result<(), Failure> {
     let store = SqliteStore::open(file)?;
-    let runtime = Runtime::with_store(RuntimeConfig::default(), store);
+    let (runtime, _) = Runtime::builder().open(store).await?;
     for agent in [steady()?, poet()] {
         let run = runtime.start(&agent, "Sing of the sea.").await?;
         let mut events = run.events();
@@ -78,9 +72,10 @@ async fn second(file: &Path) -> Result<(), Failure> {
     println!("the first process was killed");
 
     let store = SqliteStore::open(file)?;
-    let recover = Recover::new().agent(&poet()).agent(&steady()?);
-    let (runtime, recovered) =
-        Runtime::open(RuntimeConfig::default(), store.clone(), recover).await?;
+    let (runtime, recovered) = Runtime::builder()
+        .agents(&[poet(), steady()?])
+        .open(store.clone())
+        .await?;
     for id in recovered.interrupted.iter().chain(&recovered.resumed) {
         let run = runtime.get(*id).await?.ok_or("a run is gone")?;
         let outcome = run.outcome().await?;

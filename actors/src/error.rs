@@ -31,6 +31,15 @@ pub enum AgentError {
     NoPrices,
 }
 
+/// Why a runtime was not opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The unfinished runs of an earlier process could not be listed, so they are not settled.
+    #[error("could not list the unfinished runs in the store")]
+    List(#[source] EventsError),
+}
+
 /// Why a run was not started. Nothing of it is left behind, but for what [`Store`](StartError::Store) says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -1,6 +1,8 @@
 //! Starting runs, finding them, and ending them all.
 
 mod admission;
+mod agents;
+mod builder;
 mod cancel;
 mod continue_run;
 mod history;
@@ -26,9 +28,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
 pub use self::{
+    builder::RuntimeBuilder,
     cancel::Scope,
     continue_run::Decisions,
-    recover::{Recover, Recovered},
+    recover::Recovered,
     session_queue::WhenBusy,
     shutdown::{Shutdown, ShutdownReport},
     start::NewRun,
@@ -41,7 +44,6 @@ use crate::{
     id::RunId,
     run::{Delivery, Run, feed, log::RunLog},
     status::RunStatus,
-    store::{MemoryStore, Store},
 };
 
 /// Starts runs, finds them by id, and ends them.
@@ -112,7 +114,7 @@ pub struct RunInfo {
 }
 
 impl Runtime {
-    /// A runtime with default settings, which keeps what runs say in memory.
+    /// A runtime with default settings that keeps what runs say in memory.
     ///
     /// # Panics
     ///
@@ -122,43 +124,12 @@ impl Runtime {
         reason = "a runtime is a thing with tasks of its own, and not a value"
     )]
     pub fn new() -> Runtime {
-        Runtime::with_config(RuntimeConfig::default())
+        Runtime::builder().in_memory()
     }
 
-    /// A runtime with these settings, which keeps what runs say in memory.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
-    pub fn with_config(config: RuntimeConfig) -> Runtime {
-        Runtime::with_store(config, MemoryStore::default())
-    }
-
-    /// A runtime with these settings and this store.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
-    pub fn with_store(config: RuntimeConfig, store: impl Store) -> Runtime {
-        Runtime::make(config, store, None)
-    }
-
-    /// A runtime whose supervisor is a child of your own actor. It stops with that actor; runs that are at work then
-    /// end. Under an actor that has stopped already every start answers [`StartError::ShuttingDown`].
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
-    pub fn linked(config: RuntimeConfig, store: impl Store, supervisor: ActorCell) -> Runtime {
-        Runtime::make(config, store, Some(supervisor))
-    }
-
-    fn make(config: RuntimeConfig, store: impl Store, parent: Option<ActorCell>) -> Runtime {
-        let registry = Registry::new(config, Arc::new(store));
-        supervisor::spawn(&registry, parent);
-        Runtime {
-            owner: Arc::new(Owner { registry }),
-        }
+    /// A runtime with settings, agents and a store of your own.
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder::default()
     }
 
     fn registry(&self) -> &Arc<Registry> {

@@ -15,11 +15,13 @@ use quell_actors::{
 use support::{all_events, ended, guarded, nothing_left, poet};
 
 fn bounded(max_live_runs: usize, max_queued_runs: usize) -> Runtime {
-    Runtime::with_config(RuntimeConfig {
-        max_live_runs,
-        max_queued_runs,
-        ..RuntimeConfig::default()
-    })
+    Runtime::builder()
+        .config(RuntimeConfig {
+            max_live_runs,
+            max_queued_runs,
+            ..RuntimeConfig::default()
+        })
+        .in_memory()
 }
 
 #[tokio::test(start_paused = true)]

@@ -112,10 +112,12 @@ async fn a_cancel_is_heard_while_asleep_before_a_retry() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_is_heard_while_pending() {
-    let runtime = Runtime::with_config(RuntimeConfig {
-        max_live_runs: 1,
-        ..RuntimeConfig::default()
-    });
+    let runtime = Runtime::builder()
+        .config(RuntimeConfig {
+            max_live_runs: 1,
+            ..RuntimeConfig::default()
+        })
+        .in_memory();
     let model = Storyteller::endless();
     let probe = model.probe();
     let first = runtime.start(&poet(model.clone()), "Sing.").await.unwrap();

@@ -73,11 +73,13 @@ async fn a_remembered_cancel_ends_the_run_as_it_starts() {
 
 #[tokio::test(start_paused = true)]
 async fn remembered_cancels_are_bounded_in_number_and_in_age() {
-    let runtime = Runtime::with_config(RuntimeConfig {
-        max_remembered_cancels: 2,
-        remember_cancels_for: Duration::from_secs(60),
-        ..RuntimeConfig::default()
-    });
+    let runtime = Runtime::builder()
+        .config(RuntimeConfig {
+            max_remembered_cancels: 2,
+            remember_cancels_for: Duration::from_secs(60),
+            ..RuntimeConfig::default()
+        })
+        .in_memory();
     let ids = [RunId::new(), RunId::new(), RunId::new()];
     for id in ids {
         let request = CancelRequest::default().remember();
@@ -105,10 +107,12 @@ async fn remembered_cancels_are_bounded_in_number_and_in_age() {
         "it was too old"
     );
 
-    let none = Runtime::with_config(RuntimeConfig {
-        max_remembered_cancels: 0,
-        ..RuntimeConfig::default()
-    });
+    let none = Runtime::builder()
+        .config(RuntimeConfig {
+            max_remembered_cancels: 0,
+            ..RuntimeConfig::default()
+        })
+        .in_memory();
     let request = CancelRequest::default().remember();
     assert_eq!(
         none.cancel_with(RunId::new(), request).await,

@@ -100,10 +100,12 @@ async fn a_deadline_is_kept_by_a_model_that_never_pauses() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_does_not_count_the_time_in_the_queue() {
-    let runtime = Runtime::with_config(quell_actors::runtime::RuntimeConfig {
-        max_live_runs: 1,
-        ..quell_actors::runtime::RuntimeConfig::default()
-    });
+    let runtime = Runtime::builder()
+        .config(quell_actors::runtime::RuntimeConfig {
+            max_live_runs: 1,
+            ..quell_actors::runtime::RuntimeConfig::default()
+        })
+        .in_memory();
     let first = limited(unlimited(), Storyteller::new("one two").pace(secs(10)));
     let second = limited(
         Limits {

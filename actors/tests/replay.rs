@@ -14,7 +14,7 @@ use quell_actors::{
     sim::{Gate, Storyteller},
     store::MemoryStore,
 };
-use support::{all_events, ended, guarded, nothing_left, once, poet, until};
+use support::{all_events, ended, guarded, nothing_left, once, opened, poet, until};
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_finishes_says_its_whole_answer() {
@@ -134,7 +134,7 @@ async fn a_long_answer_is_replayed_from_the_store_in_pages() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_no_longer_kept_is_said_to_be_so() {
-    let runtime = Runtime::with_store(RuntimeConfig::default(), MemoryStore::keeping(1));
+    let runtime = opened(RuntimeConfig::default(), MemoryStore::keeping(1)).await;
     let agent = poet(Storyteller::new("one"));
     let first = runtime.start(&agent, "Count.").await.unwrap();
     all_events(&first).await;

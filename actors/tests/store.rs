@@ -12,11 +12,11 @@ use quell_actors::{
     runtime::RuntimeConfig,
     sim::{Gate, Storyteller},
 };
-use support::{Fault, FaultyStore, check_history, ended, nothing_left, once, poet, until};
+use support::{Fault, FaultyStore, check_history, ended, nothing_left, once, opened, poet, until};
 use tokio::time::Instant;
 
-fn runtime(store: &FaultyStore) -> Runtime {
-    Runtime::with_store(RuntimeConfig::default(), store.clone())
+async fn runtime(store: &FaultyStore) -> Runtime {
+    opened(RuntimeConfig::default(), store.clone()).await
 }
 
 /// Lets the tasks that can go on do so.
@@ -29,7 +29,7 @@ async fn settle() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_seen_before_it_is_stored() {
     let store = FaultyStore::held();
-    let runtime = runtime(&store);
+    let runtime = runtime(&store).await;
     let model = Storyteller::new("one two three").pace(Duration::ZERO);
     let probe = model.probe();
     let agent = poet(model);
@@ -69,7 +69,7 @@ async fn a_cancel_does_not_wait_for_the_store() {
     let held = FaultyStore::held();
     // The same run against a store that answers, and one that does not.
     for (store, durable) in [(&store, true), (&held, false)] {
-        let runtime = runtime(store);
+        let runtime = runtime(store).await;
         let model = Storyteller::endless();
         let probe = model.probe();
         store.let_through(3);
@@ -96,7 +96,7 @@ async fn a_cancel_does_not_wait_for_the_store() {
 #[tokio::test(start_paused = true)]
 async fn a_cancel_and_its_ending_are_one_append() {
     let store = FaultyStore::open();
-    let runtime = runtime(&store);
+    let runtime = runtime(&store).await;
     let run = runtime
         .start(&poet(Storyteller::endless()), "Go.")
         .await
@@ -111,7 +111,7 @@ async fn a_cancel_and_its_ending_are_one_append() {
 #[tokio::test(start_paused = true)]
 async fn what_comes_while_an_append_is_under_way_is_merged() {
     let store = FaultyStore::held();
-    let runtime = runtime(&store);
+    let runtime = runtime(&store).await;
     store.let_through(1);
     let model = Storyteller::new(&"word ".repeat(50)).pace(Duration::ZERO);
     let run = runtime.start(&poet(model), "Go.").await.unwrap();
@@ -128,7 +128,7 @@ async fn what_comes_while_an_append_is_under_way_is_merged() {
 #[tokio::test(start_paused = true)]
 async fn the_model_is_not_read_further_than_the_store_can_follow() {
     let store = FaultyStore::held();
-    let runtime = runtime(&store);
+    let runtime = runtime(&store).await;
     store.let_through(1);
     let model = Storyteller::endless().pace(Duration::ZERO);
     let probe = model.probe();
@@ -176,7 +176,7 @@ async fn cancels_ends_and_panics_race_a_held_append() {
     for (at, model) in models.iter().enumerate() {
         for cut in 0..8 {
             let store = FaultyStore::held();
-            let runtime = runtime(&store);
+            let runtime = runtime(&store).await;
             store.let_through(1);
             let agent = once(model().pace(Duration::ZERO)).build().unwrap();
             let run = runtime.start(&agent, "Go.").await.unwrap();
@@ -216,7 +216,7 @@ async fn doubt_is_settled_with_the_same_batch() {
     ] {
         let store = FaultyStore::open();
         let gate = Gate::new();
-        let runtime = runtime(&store);
+        let runtime = runtime(&store).await;
         let run = runtime
             .start(&poet(Storyteller::new("one two three").gate(&gate)), "Go.")
             .await
@@ -237,7 +237,7 @@ async fn a_store_that_stays_away_is_lost_and_the_model_is_cut() {
     ] {
         let store = FaultyStore::open();
         let gate = Gate::new();
-        let runtime = runtime(&store);
+        let runtime = runtime(&store).await;
         let model = Storyteller::new("one two three").gate(&gate);
         let probe = model.probe();
         let run = runtime.start(&poet(model), "Go.").await.unwrap();
@@ -274,7 +274,7 @@ async fn a_store_that_stays_away_is_lost_and_the_model_is_cut() {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_the_store_does_not_take_was_never_there() {
     let store = FaultyStore::open();
-    let runtime = runtime(&store);
+    let runtime = runtime(&store).await;
     let model = Storyteller::new("one");
     let probe = model.probe();
     let agent = poet(model);
@@ -303,7 +303,7 @@ async fn a_run_that_the_store_does_not_take_was_never_there() {
 #[tokio::test(start_paused = true)]
 async fn a_cancel_while_the_store_is_lost_is_answered_and_heard() {
     let store = FaultyStore::open();
-    let runtime = runtime(&store);
+    let runtime = runtime(&store).await;
     let model = Storyteller::new("one two three").stall_at(1);
     let probe = model.probe();
     let run = runtime.start(&poet(model), "Go.").await.unwrap();

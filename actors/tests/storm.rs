@@ -152,7 +152,13 @@ async fn storm(seed: u64) {
         max_queued_runs: AT_ONCE,
         ..RuntimeConfig::default()
     };
-    let runtime = Runtime::linked(config, MemoryStore::keeping(100), root.get_cell());
+    let runtime = Runtime::builder()
+        .config(config)
+        .under(root.get_cell())
+        .open(MemoryStore::keeping(100))
+        .await
+        .unwrap()
+        .0;
     // The first run makes sure that the supervisor is linked.
     let first = runtime
         .start(&once(Storyteller::new("")).build().unwrap(), "Go.")

@@ -157,10 +157,12 @@ async fn a_dead_subscriber_is_forgotten() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watcher_hears_the_life_of_every_run_without_its_content() {
-    let runtime = Runtime::with_config(RuntimeConfig {
-        max_live_runs: 1,
-        ..RuntimeConfig::default()
-    });
+    let runtime = Runtime::builder()
+        .config(RuntimeConfig {
+            max_live_runs: 1,
+            ..RuntimeConfig::default()
+        })
+        .in_memory();
     let open = Gate::new();
     open.open();
     let mut ears = watcher(&runtime, &open).await;

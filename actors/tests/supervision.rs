@@ -12,7 +12,6 @@ use quell_actors::{
     outcome::ErrorReason,
     runtime::RuntimeConfig,
     sim::{Probe, Storyteller},
-    store::MemoryStore,
 };
 use ractor::{ActorCell, ActorRef, ActorStatus};
 use support::{
@@ -72,7 +71,7 @@ async fn one_runs_fault_is_one_runs_fault() {
 
 /// A runtime whose supervisor is a child of `parent`, and that supervisor.
 fn linked_runtime(parent: ActorCell) -> Runtime {
-    Runtime::linked(RuntimeConfig::default(), MemoryStore::default(), parent)
+    Runtime::builder().under(parent).in_memory()
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,7 +111,10 @@ async fn a_supervisor_that_is_killed_ends_what_waits_too() {
         max_live_runs: 1,
         ..RuntimeConfig::default()
     };
-    let runtime = Runtime::linked(config, MemoryStore::default(), root.get_cell());
+    let runtime = Runtime::builder()
+        .config(config)
+        .under(root.get_cell())
+        .in_memory();
     let live = runtime.start(&poet(hanging()), "Go.").await.unwrap();
     let waiting = runtime.start(&poet(hanging()), "Go.").await.unwrap();
     spoken(&live).await;
@@ -266,7 +268,7 @@ async fn a_linked_run_is_a_run_of_its_runtime_all_the_same() {
         max_queued_runs: 1,
         ..RuntimeConfig::default()
     };
-    let runtime = Runtime::with_config(config);
+    let runtime = Runtime::builder().config(config).in_memory();
     let first = start_under(&supervisor, &runtime, &poet(hanging())).await;
     let second = start_under(&supervisor, &runtime, &poet(Storyteller::new("two"))).await;
     assert_eq!(
@@ -307,10 +309,12 @@ async fn a_run_whose_supervisor_is_gone_has_its_ending() {
 #[tokio::test(start_paused = true)]
 async fn a_supervisor_that_stops_before_its_run_has_a_slot_ends_it_then() {
     let supervisor = foreign(false).await;
-    let runtime = Runtime::with_config(RuntimeConfig {
-        max_live_runs: 1,
-        ..RuntimeConfig::default()
-    });
+    let runtime = Runtime::builder()
+        .config(RuntimeConfig {
+            max_live_runs: 1,
+            ..RuntimeConfig::default()
+        })
+        .in_memory();
     let first = runtime.start(&poet(hanging()), "Go.").await.unwrap();
     let second = start_under(&supervisor, &runtime, &poet(hanging())).await;
     supervisor.stop(None);

@@ -82,10 +82,12 @@ enum Way {
 }
 
 async fn live(way: Way) -> RunId {
-    let runtime = Runtime::with_config(RuntimeConfig {
-        max_live_runs: usize::from(!matches!(way, Way::CancelWaiting)),
-        ..RuntimeConfig::default()
-    });
+    let runtime = Runtime::builder()
+        .config(RuntimeConfig {
+            max_live_runs: usize::from(!matches!(way, Way::CancelWaiting)),
+            ..RuntimeConfig::default()
+        })
+        .in_memory();
     let model = match way {
         Way::Complete => Storyteller::new("one"),
         Way::Fail => Storyteller::new("one two").cut_off_at(1),

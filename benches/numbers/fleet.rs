@@ -88,7 +88,7 @@ impl Fleet {
         supervisor: Option<quell::ractor::ActorCell>,
         agent: impl Fn(usize) -> Agent,
     ) -> Result<Fleet> {
-        let runtime = Runtime::with_config(room_for(runs));
+        let runtime = Runtime::builder().config(room_for(runs)).in_memory();
         Fleet::on(runtime, runs, supervisor, agent).await
     }
 

@@ -25,9 +25,10 @@ impl Scratch {
     }
 
     /// A runtime for `runs` live runs that keeps them in a file here.
-    pub(crate) fn runtime(&self, runs: usize) -> Result<Runtime> {
+    pub(crate) async fn runtime(&self, runs: usize) -> Result<Runtime> {
         let store = SqliteStore::open(self.file())?;
-        Ok(Runtime::with_store(room_for(runs), store))
+        let builder = Runtime::builder().config(room_for(runs));
+        Ok(builder.open(store).await?.0)
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -47,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// accepted is stored, and the lock is let go of; that takes a commit, and no longer than 5 s.
 ///
 /// ```
-/// use quell::{Runtime, runtime::RuntimeConfig, stores::SqliteStore};
+/// use quell::{Runtime, stores::SqliteStore};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -55,7 +55,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// # std::fs::create_dir(&folder)?;
 /// # let path = folder.join("runs.db");
 /// let store = SqliteStore::open(&path)?;
-/// let runtime = Runtime::with_store(RuntimeConfig::default(), store.clone());
+/// let (runtime, _recovered) = Runtime::builder().open(store.clone()).await?;
 /// # drop(runtime);
 /// store.close().await;
 /// # std::fs::remove_dir_all(&folder)?;

@@ -6,7 +6,7 @@ use quell::{
     Agent, NewRun, Runtime, ToolContext,
     agent::{AgentBuilder, OnCrash, RetryPolicy},
     model::{ModelError, ModelErrorKind},
-    runtime::Recover,
+    runtime::RuntimeBuilder,
     sim::Storyteller,
     tool,
     tool::AnyTool,
@@ -160,7 +160,7 @@ pub(crate) fn panicky() -> Agent {
 }
 
 /// All of them, as recovery wants to know them.
-pub(crate) fn known() -> Recover {
+pub(crate) fn known() -> RuntimeBuilder {
     let all = [
         poet(),
         singer(),
@@ -171,5 +171,6 @@ pub(crate) fn known() -> Recover {
         broken(),
         panicky(),
     ];
-    all.iter().fold(Recover::new(), Recover::agent)
+    all.iter()
+        .fold(Runtime::builder(), |builder, agent| builder.agent(agent))
 }

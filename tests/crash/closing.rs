@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use quell::{
-    runtime::{Recover, Shutdown},
+    Runtime,
+    runtime::Shutdown,
     stores::{OpenError, SqliteStore},
 };
 
@@ -69,7 +70,7 @@ async fn a_program_that_is_killed_while_it_closes_loses_nothing() {
         closing += usize::from(count(&Line::Closing) > count(&Line::Closed));
         look(&file, &printed).await;
     }
-    settle(&file, Recover::new(), &printed).await;
+    settle(&file, Runtime::builder(), &printed).await;
     println!("{closing} of 10 kills came while the store was closed");
 }
 
@@ -123,10 +124,10 @@ async fn a_program_that_is_killed_while_it_copies_leaves_its_store_and_whole_cop
         let copied = Copied::new(&mut dice).await;
         look(&copied.orders.file, &copied.printed()).await;
         for (copy, before, _) in copied.copies().filter(|(.., made)| *made) {
-            settle(&copy, Recover::new(), &before).await;
+            settle(&copy, Runtime::builder(), &before).await;
             whole += 1;
         }
-        settle(&copied.orders.file, Recover::new(), &copied.printed()).await;
+        settle(&copied.orders.file, Runtime::builder(), &copied.printed()).await;
     }
     println!("{whole} copies are whole");
     assert!(whole > 0);

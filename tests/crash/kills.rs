@@ -4,7 +4,7 @@ use std::path::Path;
 
 use quell::{
     EventKind, RunStatus, Runtime,
-    runtime::{Decisions, Recover, RuntimeConfig},
+    runtime::{Decisions, RuntimeBuilder},
     store::RunQuery,
     stores::SqliteStore,
 };
@@ -48,7 +48,7 @@ async fn whatever_was_seen_outlives_a_hundred_kills() {
             under_way += u64::from(left.runs > 0 && events > 0);
             calling += u64::from(left.calls > 0);
             match dice.roll(4) {
-                0 => settle(&file, Recover::new(), &now).await,
+                0 => settle(&file, Runtime::builder(), &now).await,
                 1 => settle(&file, agents::known(), &now).await,
                 // The next program is who comes after.
                 _ => {}
@@ -56,7 +56,7 @@ async fn whatever_was_seen_outlives_a_hundred_kills() {
         }
         settle(&file, agents::known(), &printed).await;
         decide_all(&file).await;
-        settle(&file, Recover::new(), &printed).await;
+        settle(&file, Runtime::builder(), &printed).await;
         let store = open_whole(&file);
         assert_eq!(listed(&store, RunQuery::unfinished()).await, []);
     }
@@ -75,10 +75,10 @@ pub(crate) async fn look(file: &Path, printed: &Printed) -> Left {
 }
 
 /// Recovers, as a program does that comes after, lets go on what may, and looks again.
-pub(crate) async fn settle(file: &Path, recover: Recover, printed: &Printed) {
+pub(crate) async fn settle(file: &Path, recover: RuntimeBuilder, printed: &Printed) {
     let store = SqliteStore::open(file).unwrap();
     let before = Left::in_store(&store).await.runs;
-    let opened = Runtime::open(RuntimeConfig::default(), store.clone(), recover).await;
+    let opened = recover.open(store.clone()).await;
     let (runtime, recovered) = opened.unwrap();
     assert_eq!(recovered.failed, []);
     let come_back = [recovered.requeued, recovered.resumed].concat();
@@ -111,7 +111,7 @@ pub(crate) async fn settle(file: &Path, recover: Recover, printed: &Printed) {
 /// Decides of every run that waits: they can all go on, however often their process was killed.
 async fn decide_all(file: &Path) {
     let store = SqliteStore::open(file).unwrap();
-    let opened = Runtime::open(RuntimeConfig::default(), store.clone(), agents::known()).await;
+    let opened = agents::known().open(store.clone()).await;
     let (runtime, recovered) = opened.unwrap();
     let waiting = listed(&store, RunQuery::unfinished()).await;
     assert_eq!(recovered.paused, waiting.len());

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use quell::runtime::Recover;
+use quell::Runtime;
 
 use crate::{
     check::Printed,
@@ -49,7 +49,7 @@ async fn a_program_that_is_killed_as_it_makes_its_file_can_be_started_again() {
         printed.add(&heard);
         printed.add(&again.kill().await);
         look(&file, &printed).await;
-        settle(&file, Recover::new(), &printed).await;
+        settle(&file, Runtime::builder(), &printed).await;
     }
     println!("before it was begun, open, ready, and after: {landed:?}");
     assert!(landed[0] + landed[1] > 0, "{landed:?}");
@@ -88,7 +88,7 @@ async fn recovery_that_is_killed_again_and_again_settles_each_run_once() {
             look(&file, &printed).await;
         }
     }
-    settle(&file, Recover::new(), &printed).await;
+    settle(&file, Runtime::builder(), &printed).await;
     println!("before it was begun, open, ready, and after: {landed:?}");
     assert!(landed[1] + landed[2] > 0, "{landed:?}");
 }
@@ -125,7 +125,7 @@ async fn a_kill_while_the_file_is_brought_up_to_date_loses_nothing() {
         last = Some(copy);
     }
     let last = last.unwrap();
-    settle(&last.path("runs.db"), Recover::new(), &printed).await;
+    settle(&last.path("runs.db"), Runtime::builder(), &printed).await;
     println!("before it was begun, open, ready, and after: {landed:?}");
     assert!(landed[1] > 0, "{landed:?}");
 }

@@ -71,7 +71,7 @@ pub(crate) fn open(orders: &Orders) -> SqliteStore {
 /// Recovers, and has runs at work from then on.
 pub(crate) async fn work(orders: &Orders, store: impl Store) -> Runtime {
     let config = RuntimeConfig::default();
-    let opened = Runtime::open(config, store, agents::known()).await;
+    let opened = agents::known().config(config).open(store).await;
     let (runtime, recovered) = opened.unwrap();
     say(&Line::Ready);
     // Tools of a runtime that was closed may start no more runs, and need no other.

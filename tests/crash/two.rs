@@ -1,7 +1,7 @@
 //! Two processes, and one file.
 
 use quell::{
-    runtime::Recover,
+    Runtime,
     stores::{OpenError, SqliteStore},
 };
 use rustix::process::Signal;
@@ -60,7 +60,7 @@ async fn the_second_process_is_refused_and_the_runs_of_the_first_are_not_touched
     assert!(left.runs > 0, "its runs were at work until it was killed");
     // And now the file is free.
     assert_eq!(second(&orders).await, [Line::Opened]);
-    settle(&file, Recover::new(), &printed).await;
+    settle(&file, Runtime::builder(), &printed).await;
 }
 
 #[tokio::test]

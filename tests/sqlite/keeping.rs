@@ -5,7 +5,6 @@ use std::time::Duration;
 use futures::future::join_all;
 use quell::{
     Agent, Runtime, Store,
-    runtime::RuntimeConfig,
     sim::Storyteller,
     store::{AppendError, BatchId, RunQuery, conformance},
 };
@@ -127,7 +126,7 @@ async fn who_takes_a_run_over_fences_the_one_before_also_after_a_kill() {
 async fn runs_of_a_runtime_are_told_again_after_it_has_ended() {
     let folder = Folder::new();
     let store = folder.open();
-    let runtime = Runtime::with_store(RuntimeConfig::default(), store.clone());
+    let runtime = Runtime::builder().open(store.clone()).await.unwrap().0;
     let model = Storyteller::new(&"word ".repeat(300)).pace(Duration::ZERO);
     let agent = Agent::builder("poet", model).build().unwrap();
     let starts = (0..20).map(|_| runtime.start(&agent, "Go."));

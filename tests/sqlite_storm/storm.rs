@@ -7,7 +7,7 @@ use quell::{
     error::{EventsError, StartError},
     event::Paused,
     ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent},
-    runtime::{Decisions, Recover, RuntimeConfig, WhenBusy},
+    runtime::{Decisions, RuntimeConfig, WhenBusy},
     sim::Probe,
     store::RunQuery,
     stores::{SqliteOptions, SqliteStore},
@@ -88,7 +88,13 @@ impl Storm {
             store_patience: patience,
             ..RuntimeConfig::default()
         };
-        let runtime = Runtime::linked(config, store, above.get_cell());
+        let runtime = Runtime::builder()
+            .config(config)
+            .under(above.get_cell())
+            .open(store)
+            .await
+            .unwrap()
+            .0;
         // It is spawned by a task of its own.
         let runs = loop {
             if let Some(runs) = above.get_cell().get_children().pop() {
@@ -240,7 +246,7 @@ fn forms(events: &[RunEvent]) -> Vec<String> {
 /// Opens the file as a program does that comes after: then each run has its ending.
 async fn settle(options: SqliteOptions, printed: &Printed) {
     let store = options.open().unwrap();
-    let opened = Runtime::open(RuntimeConfig::default(), store.clone(), Recover::new()).await;
+    let opened = Runtime::builder().open(store.clone()).await;
     let (runtime, recovered) = opened.unwrap();
     assert_eq!(recovered.failed, []);
     let waiting = listed(&store, RunQuery::unfinished()).await;

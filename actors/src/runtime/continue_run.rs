@@ -7,7 +7,7 @@ use super::{
     history::{HistoryQuery, load_history},
     launch::Launch,
     lookup::Found,
-    registry::{Registry, report},
+    registry::Registry,
 };
 use crate::{
     agent::Agent,
@@ -15,12 +15,7 @@ use crate::{
     event::{Continued, Decision},
     id::RunId,
     lock::locked,
-    run::{
-        Run,
-        actor::{Guard, quietly_drop},
-        judge::calls::NotContinued,
-        log::RunLog,
-    },
+    run::{Run, actor::Guard, judge::calls::NotContinued, log::RunLog},
     status::RunStatus,
 };
 
@@ -70,16 +65,6 @@ impl Decisions {
 }
 
 impl Runtime {
-    /// Makes an agent known, so that runs of it which were paused or cut by a crash can come back in this process. An
-    /// agent of the same name is replaced.
-    pub fn add_agent(&self, agent: &Agent) {
-        let name = agent.shared_name();
-        let before = locked(&self.registry().runs)
-            .agents
-            .insert(name, agent.clone());
-        report(quietly_drop(before));
-    }
-
     /// Has a paused run go on, once everything it waits for is decided. It is `Pending` then, and waits for a slot and for
     /// its session like a new one. All handles and streams of the run go on with it.
     ///
@@ -168,6 +153,7 @@ impl Runtime {
 impl Registry {
     /// The agent of a run that comes back.
     fn agent_of(&self, log: &RunLog) -> Option<Agent> {
+        let listed = self.agents.get(&log.agent);
         let runs = locked(&self.runs);
         let paused = runs
             .paused
@@ -177,8 +163,7 @@ impl Registry {
             .known
             .get(&log.id)
             .and_then(|known| known.agent.as_ref());
-        let agent = paused.or(known).or_else(|| runs.agents.get(&log.agent));
-        agent.cloned()
+        paused.or(known).cloned().or(listed)
     }
 
     /// The work of a run that comes back. It remembers what was said before it began.

@@ -73,6 +73,7 @@ impl Registry {
 
     /// Keeps a log that was read, unless there is another, which is then the answer. `None`: it may be out of date.
     fn keep(&self, reading: &Reading, log: Arc<RunLog>) -> Option<Arc<RunLog>> {
+        let agent = self.agents.get(&log.agent);
         let mut runs = locked(&self.runs);
         if runs.reads.is_stale(reading) {
             return None;
@@ -81,6 +82,9 @@ impl Registry {
             return Some(other);
         }
         self.keep_restored(&mut runs, &log);
+        if let Some(agent) = &agent {
+            log.limit(agent);
+        }
         Some(log)
     }
 }

@@ -187,8 +187,5 @@ impl Registry {
             };
             runs.paused.insert(log.id, paused);
         }
-        if let Some(agent) = runs.agents.get(&log.agent) {
-            log.limit(agent);
-        }
     }
 }

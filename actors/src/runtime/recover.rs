@@ -1,11 +1,11 @@
 //! Settling what a crash has left, before anything else.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use futures::{StreamExt, stream};
 use tokio::runtime::Handle;
 
-use super::{Runtime, RuntimeConfig, registry::Registry};
+use super::{Runtime, registry::Registry};
 use crate::{
     agent::{Agent, OnCrash},
     cancel::{CancelReason, CancelRequest},
@@ -14,7 +14,7 @@ use crate::{
     id::{RunId, Timestamp},
     run::{ending::Ending, log::RunLog},
     status::RunStatus,
-    store::{RunHead, RunQuery, Store},
+    store::{RunHead, RunQuery},
 };
 
 /// How many runs are settled at the same time.
@@ -24,46 +24,7 @@ const AT_ONCE: usize = 256;
 const PAGE: usize = 1024;
 
 /// Ends a program that a crash has left at work.
-type EndProcess = Arc<dyn Fn(&ToolCallProcess) + Send + Sync>;
-
-/// What recovery may use.
-#[derive(Clone, Default)]
-pub struct Recover {
-    agents: Vec<Agent>,
-    end_process: Option<EndProcess>,
-}
-
-impl Recover {
-    /// Nothing: runs that were at work end, and those that had not begun do too, since nobody knows their agents.
-    pub fn new() -> Recover {
-        Recover::default()
-    }
-
-    /// Makes an agent known: its runs that had not begun are queued again, those that were at work go on if it says so
-    /// ([`OnCrash::Resume`]), and those that are paused can be continued.
-    pub fn agent(mut self, agent: &Agent) -> Recover {
-        self.agents.push(agent.clone());
-        self
-    }
-
-    /// Says how programs are ended that tools had at work: called for each, before its run is settled, on a thread that
-    /// may block. If it panics, that is logged, and the run is settled all the same.
-    pub fn end_processes(
-        mut self,
-        end: impl Fn(&ToolCallProcess) + Send + Sync + 'static,
-    ) -> Recover {
-        self.end_process = Some(Arc::new(end));
-        self
-    }
-}
-
-impl fmt::Debug for Recover {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recover")
-            .field("agents", &self.agents)
-            .finish_non_exhaustive()
-    }
-}
+pub(super) type EndProcess = Arc<dyn Fn(&ToolCallProcess) + Send + Sync>;
 
 /// What recovery did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,33 +56,11 @@ enum Settled {
 }
 
 impl Runtime {
-    /// A runtime on a store that has outlived another process. Every run that is found unfinished is settled before this
-    /// returns: it ends `Cancelled` where it had been asked to stop, it is queued again where it had not begun, it waits
-    /// on where it waits for a person, and else it ends `Error`, or goes on where its agent says so.
-    ///
-    /// The store must be nobody else's, or the runs of that other runtime are taken away from it.
-    ///
-    /// # Errors
-    ///
-    /// [`EventsError::Read`] when the unfinished runs could not be listed.
-    ///
-    /// # Panics
-    ///
-    /// Outside a tokio runtime.
-    pub async fn open(
-        config: RuntimeConfig,
-        store: impl Store,
-        recover: Recover,
-    ) -> Result<(Runtime, Recovered), EventsError> {
-        let runtime = Runtime::with_store(config, store);
-        for agent in &recover.agents {
-            runtime.add_agent(agent);
-        }
-        let recovered = runtime.recover(&recover).await?;
-        Ok((runtime, recovered))
-    }
-
-    async fn recover(&self, recover: &Recover) -> Result<Recovered, EventsError> {
+    /// Settles every run that is unfinished in the store.
+    pub(super) async fn recover(
+        &self,
+        end_process: Option<&EndProcess>,
+    ) -> Result<Recovered, EventsError> {
         let mut unfinished = Vec::new();
         let mut query = RunQuery::unfinished().limit(PAGE);
         loop {
@@ -143,12 +82,12 @@ impl Runtime {
         // Many are read at a time, and many endings stored; in between one after another, in their order.
         let mut settling = stream::iter(unfinished)
             .map(|head| async move {
-                let found = found(registry, &head, recover).await;
+                let found = found(registry, &head, end_process).await;
                 (head, found)
             })
             .buffered(AT_ONCE)
             .map(|(head, found)| {
-                let begun = found.map(|found| begin(registry, &head, found, recover));
+                let begun = found.map(|found| begin(registry, &head, found));
                 async move {
                     let settled = match begun {
                         Ok(begun) => begun.settled().await,
@@ -192,7 +131,7 @@ enum Found {
 async fn found(
     registry: &Arc<Registry>,
     head: &RunHead,
-    recover: &Recover,
+    end_process: Option<&EndProcess>,
 ) -> Result<Found, EventsError> {
     if head.status == RunStatus::Paused
         && let Some(expires_at) = expiry(registry, head).await?
@@ -203,7 +142,7 @@ async fn found(
     let (env, host) = (registry.env.clone(), registry.clone());
     let log = RunLog::restored(head, &events, None, env, host);
     let processes = log.open_processes();
-    if let Some(end) = &recover.end_process {
+    if let Some(end) = end_process {
         end_all(&registry.env.tokio, end, &processes).await;
     }
     Ok(Found::Log(log, processes))
@@ -277,7 +216,7 @@ impl Begun {
 }
 
 /// Settles one run, but for what has to be waited for.
-fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found, recover: &Recover) -> Begun {
+fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found) -> Begun {
     let (log, processes) = match found {
         Found::Paused(expires_at) => {
             registry.keep_paused_stored(head, expires_at);
@@ -289,12 +228,11 @@ fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found, recover: &Recov
         }
         Found::Log(log, processes) => (log, processes),
     };
-    let agents = &recover.agents;
-    let agent = agents.iter().rfind(|agent| *agent.name() == *head.agent);
-    if let Some(agent) = agent {
+    let agent = registry.agents.get(&head.agent);
+    if let Some(agent) = &agent {
         log.limit(agent);
     }
-    let (settled, waits) = match (head.status, log.parent(), agent) {
+    let (settled, waits) = match (head.status, log.parent(), &agent) {
         // Whoever waited for a child is gone, so that it does not go on by itself.
         (RunStatus::Pending | RunStatus::Paused, Some(parent), _) => {
             log.cancel(&CancelRequest::new(CancelReason::Parent(parent)));

@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{
     RuntimeConfig,
+    agents::Agents,
     cancel::Remembered,
     launch::{Launch, SupervisorMsg},
     paused::PausedRun,
@@ -45,6 +46,7 @@ pub(super) struct Registry {
     pub(super) gone: Notify,
     pub(super) changes: broadcast::Sender<StatusChange>,
     pub(super) runs: Mutex<Runs>,
+    pub(super) agents: Agents,
     /// Itself, for what happens later.
     pub(super) me: Weak<Registry>,
 }
@@ -65,8 +67,6 @@ pub(super) struct Runs {
     pub(super) paused: HashMap<RunId, PausedRun>,
     /// Paused runs that are being read.
     pub(super) reads: Reads,
-    /// Agents that runs which come back may ask for.
-    pub(super) agents: HashMap<Arc<str>, Agent>,
     pub(super) closed: bool,
     /// No handle of the runtime is left: the supervisor goes with the last run.
     pub(super) abandoned: bool,
@@ -111,6 +111,7 @@ impl Registry {
             gone: Notify::new(),
             changes: broadcast::channel(CHANGES).0,
             runs: Mutex::default(),
+            agents: Agents::default(),
             me: me.clone(),
         })
     }

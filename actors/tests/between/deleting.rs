@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::slow::Slow;
 use crate::support::{
-    ended, guarded, nothing_kept, settle,
+    ended, guarded, nothing_kept, opened, settle,
     tools::{Ledger, open},
     until,
 };
@@ -28,7 +28,7 @@ async fn paused(runtime: &Runtime) -> RunId {
 #[tokio::test(start_paused = true)]
 async fn a_paused_run_that_is_found_while_its_session_is_deleted_leaves_nobody_waiting() {
     let store = Slow::new(Gate::new(), [open(), open()]);
-    let runtime = Runtime::with_store(Default::default(), store.clone());
+    let runtime = opened(Default::default(), store.clone()).await;
     let id = paused(&runtime).await;
     let deleting = tokio::spawn({
         let runtime = runtime.clone();
@@ -54,7 +54,7 @@ async fn a_paused_run_that_is_found_while_its_session_is_deleted_leaves_nobody_w
 #[tokio::test(start_paused = true)]
 async fn a_run_that_came_and_went_while_somebody_looked_for_it_is_not_said_to_be_lost() {
     let store = Slow::new(open(), [Gate::new(), Gate::new()]);
-    let runtime = Runtime::with_store(Default::default(), store.clone());
+    let runtime = opened(Default::default(), store.clone()).await;
     let (id, gate) = (RunId::new(), Gate::new());
     let model = Storyteller::new("done").calling("waits", json!({}));
     let tool = Ledger::default().tool("waits", &gate);

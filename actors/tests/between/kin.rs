@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::slow::Slow;
 use crate::support::{
-    ended, nothing_kept, partial, poet, settle,
+    ended, nothing_kept, opened, partial, poet, settle,
     shared::SharedStore,
     tools::{Ledger, open},
     until,
@@ -55,7 +55,7 @@ async fn parent(runtime: &Runtime, helper: Agent) -> (Run, Run) {
 
 #[tokio::test(start_paused = true)]
 async fn the_children_of_a_paused_run_end_with_it_also_when_nobody_has_read_it() {
-    let runtime = Runtime::with_store(Default::default(), SharedStore::new());
+    let runtime = opened(Default::default(), SharedStore::new()).await;
     let (run, child) = parent(&runtime, poet(Storyteller::endless())).await;
     let id = run.id();
     drop(run);
@@ -78,7 +78,7 @@ async fn the_children_of_a_paused_run_end_with_it_also_when_nobody_has_read_it()
 async fn a_runtime_that_is_dropped_lets_its_store_go_also_with_paused_kin() {
     let store = Slow::new(open(), [open(), open()]);
     let left = Arc::downgrade(&store.deleting);
-    let runtime = Runtime::with_store(Default::default(), store);
+    let runtime = opened(Default::default(), store).await;
     let model = Storyteller::new("done").calling("pay", json!({}));
     let pay = Ledger::default().tool("pay", &open()).confirm();
     let helper = Agent::builder("helper", model).tool(pay).build().unwrap();

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use quell_actors::{
-    CancelOutcome, EventKind, Outcome, RunStatus, Runtime, Store,
+    CancelOutcome, EventKind, Outcome, RunStatus, Store,
     error::EventsError,
     runtime::{RuntimeConfig, Shutdown},
     sim::Storyteller,
 };
 
-use crate::support::{Fault, FaultyStore, check_history, poet, settle, until};
+use crate::support::{Fault, FaultyStore, check_history, opened, poet, settle, until};
 
 /// How often a store that was given up is asked whether it is back; a little more.
 const LATER: Duration = Duration::from_secs(6);
@@ -29,7 +29,7 @@ async fn what_was_decided_is_stored_when_the_store_is_back() {
         Fault::Unavailable,
     ] {
         let store = FaultyStore::open();
-        let runtime = Runtime::with_store(impatient(), store.clone());
+        let runtime = opened(impatient(), store.clone()).await;
         let model = Storyteller::new("one two three").stall_at(1);
         let run = runtime.start(&poet(model), "Go.").await.unwrap();
         until(&run, |kind| matches!(kind, EventKind::Content { .. })).await;
@@ -57,7 +57,7 @@ async fn what_was_decided_is_stored_when_the_store_is_back() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_waits_no_longer_for_a_store_that_is_lost() {
     let store = FaultyStore::open();
-    let runtime = Runtime::with_store(impatient(), store.clone());
+    let runtime = opened(impatient(), store.clone()).await;
     let model = Storyteller::new("one two three").stall_at(1);
     let run = runtime.start(&poet(model), "Go.").await.unwrap();
     until(&run, |kind| matches!(kind, EventKind::Content { .. })).await;

@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use quell_actors::{
-    NewRun, RunId, Runtime, error::StartError, runtime::WhenBusy, sim::Storyteller,
-};
+use quell_actors::{NewRun, RunId, error::StartError, runtime::WhenBusy, sim::Storyteller};
 
-use crate::support::{Fault, FaultyStore, ended, guarded, nothing_kept, poet, settle};
+use crate::support::{Fault, FaultyStore, ended, guarded, nothing_kept, opened, poet, settle};
 
 #[tokio::test(start_paused = true)]
 async fn a_start_that_was_refused_can_be_tried_again_at_once_under_the_same_id() {
     let store = FaultyStore::open();
-    let runtime = Runtime::with_store(Default::default(), store.clone());
+    let runtime = opened(Default::default(), store.clone()).await;
     let agent = poet(Storyteller::new("la"));
     let new = |id| {
         let new = NewRun::new("Sing.").id(id).session("s");
@@ -35,7 +33,7 @@ async fn a_start_that_was_refused_can_be_tried_again_at_once_under_the_same_id()
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_start_that_was_refused_on_another_thread_has_left_its_id_free() {
     let store = FaultyStore::open();
-    let runtime = Runtime::with_store(Default::default(), store.clone());
+    let runtime = opened(Default::default(), store.clone()).await;
     let agent = poet(Storyteller::new("la").pace(Duration::ZERO));
     for _ in 0..500 {
         let new = NewRun::new("Sing.").id(RunId::new());

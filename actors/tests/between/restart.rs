@@ -5,21 +5,21 @@ use std::{sync::Arc, thread};
 use quell_actors::{
     Agent, EventKind, NewRun, Outcome, RunStatus, Runtime, ToolContext,
     agent::OnCrash,
-    runtime::{Decisions, Recover, WhenBusy},
+    runtime::{Decisions, WhenBusy},
     sim::Storyteller,
     tool::{self, Process},
 };
 use serde_json::{Value, json};
 
 use crate::support::{
-    all_events, ended, nothing_kept, settle,
+    all_events, ended, nothing_kept, opened, settle,
     shared::SharedStore,
     tools::{Ledger, open},
     until,
 };
 
-fn on(store: &SharedStore) -> Runtime {
-    Runtime::with_store(Default::default(), store.clone())
+async fn on(store: &SharedStore) -> Runtime {
+    opened(Default::default(), store.clone()).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -37,7 +37,7 @@ async fn a_run_that_was_at_work_goes_on_before_those_that_waited_for_its_session
         poet.build().unwrap()
     };
     let new = |words: &str| NewRun::new(words).session("s");
-    let runtime = on(&store);
+    let runtime = on(&store).await;
     // The older of the two is continued while the younger is at work, so it waits.
     let older = runtime.start(&clerk, new("Pay.")).await.unwrap();
     until(&older, |kind| matches!(kind, EventKind::Paused(_))).await;
@@ -57,12 +57,10 @@ async fn a_run_that_was_at_work_goes_on_before_those_that_waited_for_its_session
         .unwrap();
     let ids = [younger.id(), older.id(), last.id()];
 
-    let recover = Recover::new()
+    let recover = Runtime::builder()
         .agent(&clerk)
         .agent(&poet(Storyteller::new("la")));
-    let (runtime, recovered) = Runtime::open(Default::default(), store.another(), recover)
-        .await
-        .unwrap();
+    let (runtime, recovered) = recover.open(store.another()).await.unwrap();
     assert_eq!(recovered.resumed, [younger.id()]);
     assert_eq!(recovered.requeued, [older.id(), last.id()]);
     let mut ends = Vec::new();
@@ -85,7 +83,7 @@ async fn a_run_that_was_at_work_goes_on_before_those_that_waited_for_its_session
 }
 
 /// A run whose tool has noted a program.
-async fn with_a_program(store: &SharedStore) -> quell_actors::RunId {
+async fn with_a_program(runtime: &Runtime) -> quell_actors::RunId {
     let call = |_: Value, context: ToolContext| async move {
         let (group, started, boot) = (7, 8, "boot".into());
         context
@@ -102,7 +100,6 @@ async fn with_a_program(store: &SharedStore) -> quell_actors::RunId {
     let program = tool::from_schema("program", "Runs.", json!({}), call);
     let model = Storyteller::new("done").calling("program", json!({}));
     let agent = Agent::builder("clerk", model).tool(program);
-    let runtime = on(store);
     let run = runtime.start(&agent.build().unwrap(), "Go.").await.unwrap();
     until(&run, |kind| matches!(kind, EventKind::ToolCallProcess(_))).await;
     run.id()
@@ -111,16 +108,14 @@ async fn with_a_program(store: &SharedStore) -> quell_actors::RunId {
 #[tokio::test(start_paused = true)]
 async fn programs_are_ended_on_a_thread_that_may_block() {
     let store = SharedStore::new();
-    let id = with_a_program(&store).await;
+    let id = with_a_program(&on(&store).await).await;
     let here = thread::current().id();
     let other = Arc::new(std::sync::Mutex::new(None));
-    let recover = Recover::new().end_processes({
+    let recover = Runtime::builder().end_processes({
         let other = other.clone();
         move |_| *other.lock().unwrap() = Some(thread::current().id())
     });
-    let (_runtime, recovered) = Runtime::open(Default::default(), store.another(), recover)
-        .await
-        .unwrap();
+    let (_runtime, recovered) = recover.open(store.another()).await.unwrap();
     assert_eq!(recovered.interrupted, [id]);
     let other = other.lock().unwrap().unwrap();
     assert_ne!(other, here, "whatever else is at work here would wait");
@@ -129,11 +124,10 @@ async fn programs_are_ended_on_a_thread_that_may_block() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_of_who_ends_programs_hinders_no_run_from_being_settled() {
     let store = SharedStore::new();
-    let ids = [with_a_program(&store).await, with_a_program(&store).await];
-    let recover = Recover::new().end_processes(|_| panic!("told to"));
-    let (_runtime, recovered) = Runtime::open(Default::default(), store.another(), recover)
-        .await
-        .unwrap();
+    let first = on(&store).await;
+    let ids = [with_a_program(&first).await, with_a_program(&first).await];
+    let recover = Runtime::builder().end_processes(|_| panic!("told to"));
+    let (_runtime, recovered) = recover.open(store.another()).await.unwrap();
     assert_eq!(recovered.interrupted, ids);
     assert_eq!(recovered.processes.len(), 2);
 }

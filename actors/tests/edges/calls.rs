@@ -11,7 +11,7 @@ use quell_actors::{
 };
 
 use super::{OddStore, hanging, settle};
-use crate::support::{Fault, FaultyStore, ended, nothing_left, poet, until};
+use crate::support::{Fault, FaultyStore, ended, nothing_left, opened, poet, until};
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_by_id_takes_effect_in_the_call() {
@@ -50,7 +50,7 @@ async fn a_run_is_pending_until_its_model_is_asked() {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_starts_while_the_store_is_asked_is_not_taken_for_a_lost_one() {
     let heads = Gate::new();
-    let runtime = Runtime::with_store(RuntimeConfig::default(), OddStore::new(&heads, false));
+    let runtime = opened(RuntimeConfig::default(), OddStore::new(&heads, false)).await;
     let id = RunId::new();
     let cancelling = tokio::spawn({
         let runtime = runtime.clone();
@@ -83,7 +83,7 @@ async fn a_run_that_lost_its_store_is_not_said_to_have_ended() {
         store_patience: Duration::ZERO,
         ..RuntimeConfig::default()
     };
-    let runtime = Runtime::with_store(config, store.clone());
+    let runtime = opened(config, store.clone()).await;
     let run = runtime
         .start(&poet(Storyteller::endless()), "Sing.")
         .await
@@ -107,7 +107,7 @@ async fn a_run_that_lost_its_store_is_not_said_to_have_ended() {
 #[tokio::test(start_paused = true)]
 async fn a_remembered_cancel_survives_a_start_that_the_store_refused() {
     let store = FaultyStore::open();
-    let runtime = Runtime::with_store(RuntimeConfig::default(), store.clone());
+    let runtime = opened(RuntimeConfig::default(), store.clone()).await;
     let id = RunId::new();
     let remember = CancelRequest::default().remember();
     let answer = runtime.cancel_with(id, remember).await;
@@ -125,10 +125,12 @@ async fn a_remembered_cancel_survives_a_start_that_the_store_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn cancels_of_ended_runs_push_no_remembered_cancel_out() {
-    let runtime = Runtime::with_config(RuntimeConfig {
-        max_remembered_cancels: 2,
-        ..RuntimeConfig::default()
-    });
+    let runtime = Runtime::builder()
+        .config(RuntimeConfig {
+            max_remembered_cancels: 2,
+            ..RuntimeConfig::default()
+        })
+        .in_memory();
     let over = runtime
         .start(&poet(Storyteller::new("one")), "Sing.")
         .await

@@ -15,7 +15,7 @@ use quell_actors::{
 };
 
 use super::{begun, hanging, is_idle, no_threads, on_a_thread, settle, slots};
-use crate::support::{FaultyStore, ended, guarded, nothing_left, poet, watcher::watcher};
+use crate::support::{FaultyStore, ended, guarded, nothing_left, opened, poet, watcher::watcher};
 
 /// Has `waker` wait for the next event of `events`.
 fn wait_with(events: &mut EventStream, waker: &Waker) {
@@ -144,7 +144,7 @@ impl Wake for CancelsWhenWoken {
 #[tokio::test(start_paused = true)]
 async fn a_watcher_hears_changes_in_order_though_a_reader_makes_more_of_them() {
     let store = FaultyStore::held();
-    let runtime = Runtime::with_store(slots(0), store.clone());
+    let runtime = opened(slots(0), store.clone()).await;
     let gate = Gate::new();
     gate.open();
     let mut ears = watcher(&runtime, &gate).await;

@@ -14,7 +14,7 @@ use tracing::{
 use tracing_subscriber::{Layer, layer::Context, prelude::*};
 
 use super::{begun, eventually, hanging, is_idle, slots};
-use crate::support::{FaultyStore, GUARD, ended, guarded, nothing_left, poet};
+use crate::support::{FaultyStore, GUARD, ended, guarded, nothing_left, opened, poet};
 
 /// Preempts the thread that closes a log, once: it is held where the run's status is recorded, between the moment in
 /// which the ending is decided and the one in which the runtime is told of it.
@@ -54,7 +54,7 @@ async fn short(runtime: &Runtime) -> Run {
 async fn a_slot_is_given_back_when_the_ending_is_stored_first() {
     let store = FaultyStore::held();
     store.let_through(1);
-    let runtime = Runtime::with_store(slots(1), store.clone());
+    let runtime = opened(slots(1), store.clone()).await;
     // No span of a run is made for the first time while there is a subscriber on one thread only.
     guarded(ended(&short(&Runtime::new()).await)).await;
     let (subscriber, reached, go_on) = preempting();
@@ -83,7 +83,7 @@ async fn a_slot_is_given_back_when_the_ending_is_stored_first() {
 async fn a_free_slot_goes_to_who_waits_after_one_who_gave_up() {
     let store = FaultyStore::held();
     store.let_through(1);
-    let runtime = Runtime::with_store(slots(1), store.clone());
+    let runtime = opened(slots(1), store.clone()).await;
     let live = runtime.start(&hanging(), "Sing.").await.unwrap();
 
     let id = RunId::new();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quell_actors::{
-    Agent, CancelReason, EventKind, NewRun, Outcome, RunId, RunStatus, Runtime, Store,
+    Agent, CancelReason, EventKind, NewRun, Outcome, RunId, RunStatus, Store,
     agent::Limits,
     error::{EventsError, StartError},
     runtime::RuntimeConfig,
@@ -11,7 +11,9 @@ use quell_actors::{
 };
 
 use super::{OddStore, hanging, is_idle, settle};
-use crate::support::{Fault, FaultyStore, all_events, ended, guarded, nothing_left, poet, until};
+use crate::support::{
+    Fault, FaultyStore, all_events, ended, guarded, nothing_left, opened, poet, until,
+};
 
 fn patience(store_patience: Duration) -> RuntimeConfig {
     RuntimeConfig {
@@ -24,7 +26,7 @@ fn patience(store_patience: Duration) -> RuntimeConfig {
 async fn a_store_that_never_answers_is_lost() {
     let store = FaultyStore::held();
     store.let_through(1);
-    let runtime = Runtime::with_store(patience(Duration::from_secs(10)), store.clone());
+    let runtime = opened(patience(Duration::from_secs(10)), store.clone()).await;
     let run = runtime.start(&hanging(), "Sing.").await.unwrap();
     drop(run.cancel());
     let lost = guarded(run.outcome()).await.unwrap_err();
@@ -36,7 +38,7 @@ async fn a_store_that_never_answers_is_lost() {
 #[tokio::test(start_paused = true)]
 async fn a_start_that_a_store_never_answers_is_in_doubt() {
     let store = FaultyStore::held();
-    let runtime = Runtime::with_store(patience(Duration::from_secs(10)), store);
+    let runtime = opened(patience(Duration::from_secs(10)), store).await;
     let refused = guarded(runtime.start(&hanging(), "Sing.")).await;
     assert!(
         matches!(refused, Err(StartError::Store { unknown: true, .. })),
@@ -50,7 +52,7 @@ async fn a_start_that_a_store_never_answers_is_in_doubt() {
 async fn a_deadline_holds_while_the_run_waits_for_the_store() {
     let store = FaultyStore::held();
     store.let_through(1);
-    let runtime = Runtime::with_store(patience(Duration::from_secs(3600)), store.clone());
+    let runtime = opened(patience(Duration::from_secs(3600)), store.clone()).await;
     // It says more than may wait for the store, long before the deadline.
     let model = Storyteller::endless().pace(Duration::from_millis(1));
     let probe = model.probe();
@@ -73,7 +75,7 @@ async fn a_deadline_holds_while_the_run_waits_for_the_store() {
 #[tokio::test(start_paused = true)]
 async fn a_slow_store_is_not_a_silent_model() {
     let store = FaultyStore::open();
-    let runtime = Runtime::with_store(patience(Duration::from_secs(600)), store.clone());
+    let runtime = opened(patience(Duration::from_secs(600)), store.clone()).await;
     let limits = Limits {
         silence: Some(Duration::from_secs(10)),
         ..Limits::default()
@@ -95,7 +97,7 @@ async fn a_slow_store_is_not_a_silent_model() {
 #[tokio::test(start_paused = true)]
 async fn doubt_about_a_start_stays_when_the_store_goes_away() {
     let store = FaultyStore::open();
-    let runtime = Runtime::with_store(RuntimeConfig::default(), store.clone());
+    let runtime = opened(RuntimeConfig::default(), store.clone()).await;
     store.fail([Fault::UnknownAfterStoring]);
     store.fail([Fault::Unavailable; 1_000]);
     let id = RunId::new();
@@ -110,10 +112,8 @@ async fn doubt_about_a_start_stays_when_the_store_goes_away() {
 #[tokio::test(start_paused = true)]
 async fn an_id_is_one_run_in_a_store_that_two_runtimes_share() {
     let store = FaultyStore::open();
-    let [first, second] = [0, 1].map(|max_live_runs| {
-        let config = super::slots(max_live_runs);
-        Runtime::with_store(config, store.clone())
-    });
+    let first = opened(super::slots(0), store.clone()).await;
+    let second = opened(super::slots(1), store.clone()).await;
     let id = RunId::new();
     let run = first
         .start(&poet(Storyteller::new("one")), NewRun::new("Sing.").id(id))
@@ -131,7 +131,7 @@ async fn an_id_is_one_run_in_a_store_that_two_runtimes_share() {
 #[tokio::test(start_paused = true)]
 async fn a_start_in_doubt_is_not_taken_for_another_one() {
     let store = FaultyStore::open();
-    let runtime = Runtime::with_store(patience(Duration::ZERO), store.clone());
+    let runtime = opened(patience(Duration::ZERO), store.clone()).await;
     store.fail([Fault::UnknownAfterStoring]);
     let id = RunId::new();
     let doubt = runtime.start(&hanging(), NewRun::new("Sing.").id(id)).await;
@@ -152,7 +152,7 @@ async fn a_start_in_doubt_is_not_taken_for_another_one() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_answers_with_another_position_is_in_doubt() {
     let store = OddStore::new(&Gate::new(), true);
-    let runtime = Runtime::with_store(patience(Duration::from_secs(1)), store.clone());
+    let runtime = opened(patience(Duration::from_secs(1)), store.clone()).await;
     let run = runtime
         .start(&poet(Storyteller::new("one two")), "Sing.")
         .await

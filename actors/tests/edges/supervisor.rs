@@ -12,15 +12,13 @@ use quell_actors::{
     Agent, CancelOutcome, Outcome, Run, RunStatus, Runtime,
     model::{ModelChunk, ModelUsage},
     outcome::ErrorReason,
-    runtime::RuntimeConfig,
     sim::Gate,
-    store::MemoryStore,
 };
 
 use super::{
     OddStore, Scripted, eventually, hanging, is_idle, no_threads, settle, slots, two_threads,
 };
-use crate::support::{ended, foreign, guarded, nothing_left, start_under};
+use crate::support::{ended, foreign, guarded, nothing_left, opened, start_under};
 
 /// How many runs wait when the supervisor goes: more than a stack has room for, were each to end inside the end of
 /// another.
@@ -41,7 +39,10 @@ async fn fill(runtime: &Runtime) -> Run {
 #[tokio::test(start_paused = true)]
 async fn a_killed_supervisor_takes_a_full_queue_with_it() {
     let parent = foreign(false).await;
-    let runtime = Runtime::linked(slots(2), MemoryStore::default(), parent.get_cell());
+    let runtime = Runtime::builder()
+        .config(slots(2))
+        .under(parent.get_cell())
+        .in_memory();
     let last = fill(&runtime).await;
     parent.get_cell().get_children().remove(0).kill();
     assert_eq!(ended(&last).await.status(), RunStatus::Error);
@@ -53,7 +54,7 @@ async fn a_killed_supervisor_takes_a_full_queue_with_it() {
 fn a_dropped_tokio_runtime_takes_a_full_queue_with_it() {
     let tokio = no_threads();
     let (runtime, last) = tokio.block_on(async {
-        let runtime = Runtime::with_config(slots(2));
+        let runtime = Runtime::builder().config(slots(2)).in_memory();
         let last = fill(&runtime).await;
         (runtime, last)
     });
@@ -73,7 +74,7 @@ impl Drop for PanicsWhenDropped {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_waits_ends_though_its_model_panics_when_dropped() {
-    let runtime = Runtime::with_config(slots(0));
+    let runtime = Runtime::builder().config(slots(0)).in_memory();
     let panics = PanicsWhenDropped;
     let model = Scripted(move || {
         let _ = &panics;
@@ -105,11 +106,7 @@ fn panicking(asked: &Arc<AtomicBool>) -> Agent {
 #[tokio::test(start_paused = true)]
 async fn a_kill_ends_a_run_whose_stream_panics_when_dropped() {
     let [parent, other] = [foreign(false).await, foreign(false).await];
-    let runtime = Runtime::linked(
-        RuntimeConfig::default(),
-        MemoryStore::default(),
-        parent.get_cell(),
-    );
+    let runtime = Runtime::builder().under(parent.get_cell()).in_memory();
     let agent = panicking(&Arc::default());
     let run = runtime.start(&agent, "Sing.").await.unwrap();
     let linked = start_under(&other, &runtime, &agent).await;
@@ -147,7 +144,7 @@ async fn a_dropped_runtime_goes_with_its_last_run() {
     let heads = Gate::new();
     let store = OddStore::new(&heads, false);
     let watch = store.watch();
-    let runtime = Runtime::with_store(slots(1), store);
+    let runtime = opened(slots(1), store).await;
     let parent = foreign(true).await;
     let mut runs = Vec::new();
     for _ in 0..5 {

@@ -1,10 +1,10 @@
 //! Whoever waits on another thread is answered when the run's tokio runtime goes.
 
 use futures::executor::block_on;
-use quell_actors::{CancelOutcome, Run, Runtime, error::EventsError, runtime::RuntimeConfig};
+use quell_actors::{CancelOutcome, Run, error::EventsError, runtime::RuntimeConfig};
 
 use super::{begun, eventually, hanging, on_a_thread, two_threads};
-use crate::support::FaultyStore;
+use crate::support::{FaultyStore, opened};
 
 /// A run whose second append is held by its store, and the tokio runtime it lives in.
 fn held() -> (Run, tokio::runtime::Runtime) {
@@ -12,7 +12,7 @@ fn held() -> (Run, tokio::runtime::Runtime) {
     let run = tokio.block_on(async {
         let store = FaultyStore::held();
         store.let_through(1);
-        let runtime = Runtime::with_store(RuntimeConfig::default(), store.clone());
+        let runtime = opened(RuntimeConfig::default(), store.clone()).await;
         let run = runtime.start(&hanging(), "Sing.").await.unwrap();
         eventually(|| store.appends() == 2).await;
         run

@@ -15,12 +15,12 @@ use quell_actors::{
 };
 
 use super::{Scripted, settle};
-use crate::support::{FaultyStore, ended, poet};
+use crate::support::{FaultyStore, ended, opened, poet};
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_read_far_beyond_the_end() {
     let store = FaultyStore::open();
-    let runtime = Runtime::with_store(RuntimeConfig::default(), store.clone());
+    let runtime = opened(RuntimeConfig::default(), store.clone()).await;
     let run = runtime
         .start(&poet(Storyteller::new("one")), "Sing.")
         .await

@@ -186,9 +186,9 @@ async fn what_is_not_paused_is_not_continued() {
 async fn a_run_of_an_unknown_agent_waits_until_somebody_brings_it() {
     let (store, ledger) = (SharedStore::new(), Ledger::default());
     let agent = clerk(&ledger);
-    let id = paused(&on(&store), &agent, "Pay.").await.id();
+    let id = paused(&on(&store).await, &agent, "Pay.").await.id();
 
-    let second = on(&store.another());
+    let second = on(&store.another()).await;
     let run = second.get(id).await.unwrap().unwrap();
     let unknown = second.continue_run(id, approve()).await.unwrap_err();
     assert_eq!(unknown, ContinueError::UnknownAgent("clerk".into()));
@@ -207,8 +207,8 @@ async fn a_run_that_came_back_before_its_agent_is_held_to_its_limits() {
     let (store, ledger) = (SharedStore::new(), Ledger::default());
     let agent = with_pay(super::payer(), &ledger).max_turns(1);
     let agent = agent.build().unwrap();
-    let id = paused(&on(&store), &agent, "Pay.").await.id();
-    let second = on(&store.another());
+    let id = paused(&on(&store).await, &agent, "Pay.").await.id();
+    let second = on(&store.another()).await;
     let run = second.get(id).await.unwrap().unwrap();
     second.add_agent(&agent);
     second.continue_run(id, approve()).await.unwrap();

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use quell_actors::{
-    CancelReason, Outcome, RunStatus, Runtime,
-    agent::Limits,
-    cancel::Activity,
-    runtime::{Recover, Shutdown},
+    CancelReason, Outcome, RunStatus, Runtime, agent::Limits, cancel::Activity, runtime::Shutdown,
 };
 use tokio::time::sleep;
 
@@ -41,7 +38,7 @@ async fn a_pause_expires_when_nobody_decides_in_time() {
 #[tokio::test(start_paused = true)]
 async fn a_pause_expires_in_the_store_when_nobody_has_the_run_in_memory() {
     let (store, ledger) = (SharedStore::new(), Ledger::default());
-    let runtime = on(&store);
+    let runtime = on(&store).await;
     let id = paused(&runtime, &expiring(&ledger, DAY), "Pay.").await.id();
     let reads = store.reads();
     // Somebody looks at it, and goes again: there is one timer all the same.
@@ -57,7 +54,7 @@ async fn a_pause_expires_in_the_store_when_nobody_has_the_run_in_memory() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_cannot_be_read_when_a_pause_expires_is_asked_again() {
     let (store, ledger) = (SharedStore::new(), Ledger::default());
-    let runtime = on(&store);
+    let runtime = on(&store).await;
     let id = paused(&runtime, &expiring(&ledger, DAY), "Pay.").await.id();
     store.unreadable(true);
     sleep(DAY + Duration::from_secs(25)).await;
@@ -97,7 +94,7 @@ async fn a_decision_in_time_ends_the_expiry_with_the_pause() {
 async fn the_time_goes_on_through_a_restart() {
     for read in [false, true] {
         let (store, ledger) = (SharedStore::new(), Ledger::default());
-        let first = on(&store);
+        let first = on(&store).await;
         let agent = expiring(&ledger, DAY);
         let id = paused(&first, &agent, "Pay.").await.id();
         first.shutdown(Shutdown::default()).await;
@@ -110,10 +107,8 @@ async fn the_time_goes_on_through_a_restart() {
         );
 
         // The second process reads the real clock, which has not gone on with the paused one.
-        let recover = Recover::new().agent(&agent);
-        let (second, recovered) = Runtime::open(Default::default(), store.another(), recover)
-            .await
-            .unwrap();
+        let recover = Runtime::builder().agent(&agent);
+        let (second, recovered) = recover.open(store.another()).await.unwrap();
         assert_eq!(recovered.paused, 1);
         let handle = match read {
             true => second.get(id).await.unwrap(),
@@ -170,8 +165,8 @@ async fn the_time_before_a_pause_counts_after_a_restart_too() {
         .deadline(8 * second)
         .build()
         .unwrap();
-    let id = paused(&on(&store), &agent, "Pay.").await.id();
-    let runtime = on(&store.another());
+    let id = paused(&on(&store).await, &agent, "Pay.").await.id();
+    let runtime = on(&store.another()).await;
     runtime.add_agent(&agent);
     let run = runtime.continue_run(id, approve()).await.unwrap();
     let outcome = ended(&run).await;

@@ -18,6 +18,7 @@ use quell_actors::{
 };
 
 use crate::support::{
+    opened,
     shared::SharedStore,
     tools::{Ledger, open},
     until,
@@ -55,6 +56,6 @@ async fn paused(runtime: &Runtime, agent: &Agent, run: impl Into<NewRun>) -> Run
     run
 }
 
-fn on(store: &SharedStore) -> Runtime {
-    Runtime::with_store(Default::default(), store.clone())
+async fn on(store: &SharedStore) -> Runtime {
+    opened(Default::default(), store.clone()).await
 }

@@ -46,7 +46,7 @@ async fn nothing_works_for_a_paused_run_and_its_log_leaves_memory() {
         .tool(ledger.tool("pay", &open()).confirm())
         .build()
         .unwrap();
-    let runtime = on(&store);
+    let runtime = on(&store).await;
     let run = paused(&runtime, &agent, "Pay.").await;
     let id = run.id();
     assert_eq!(streams.count(), 0, "the model's stream is gone");
@@ -79,10 +79,12 @@ async fn nothing_works_for_a_paused_run_and_its_log_leaves_memory() {
 #[tokio::test(start_paused = true)]
 async fn a_paused_run_goes_on_in_another_process() {
     let (store, ledger) = (SharedStore::new(), Ledger::default());
-    let id = paused(&on(&store), &clerk(&ledger), "Pay.").await.id();
+    let id = paused(&on(&store).await, &clerk(&ledger), "Pay.")
+        .await
+        .id();
     let before = store.stored(id).await;
 
-    let second = on(&store.another());
+    let second = on(&store.another()).await;
     second.add_agent(&clerk(&ledger));
     let run = second.continue_run(id, approve()).await.unwrap();
     let mut events = run.events();
@@ -99,7 +101,7 @@ async fn a_paused_run_goes_on_in_another_process() {
 #[tokio::test(start_paused = true)]
 async fn a_paused_run_is_found_and_listed_as_stored_and_keeps_its_id() {
     let (store, ledger) = (SharedStore::new(), Ledger::default());
-    let runtime = on(&store);
+    let runtime = on(&store).await;
     let agent = clerk(&ledger);
     let id = paused(&runtime, &agent, NewRun::new("Pay.").session("s"))
         .await
@@ -114,7 +116,7 @@ async fn a_paused_run_is_found_and_listed_as_stored_and_keeps_its_id() {
     assert_eq!(listed[0].session_id.as_deref(), Some("s"));
     let again = runtime.start(&agent, NewRun::new("Pay.").id(id)).await;
     assert_eq!(again.unwrap_err(), StartError::DuplicateRun(id));
-    let other = on(&store.another());
+    let other = on(&store.another()).await;
     let again = other.start(&agent, NewRun::new("Pay.").id(id)).await;
     assert_eq!(again.unwrap_err(), StartError::DuplicateRun(id));
     settle().await;
@@ -124,7 +126,7 @@ async fn a_paused_run_is_found_and_listed_as_stored_and_keeps_its_id() {
 #[tokio::test(start_paused = true)]
 async fn a_deleted_paused_run_leaves_nothing_behind() {
     let (store, ledger) = (SharedStore::new(), Ledger::default());
-    let runtime = on(&store);
+    let runtime = on(&store).await;
     let agent = clerk(&ledger);
     // In memory with a handle, and without.
     for keeps in [true, false] {
@@ -187,7 +189,7 @@ async fn a_runtime_may_be_dropped_and_its_paused_runs_stay() {
             .build()
             .unwrap();
         let view = store.another();
-        let runtime = on(&view);
+        let runtime = on(&view).await;
         let run = paused(&runtime, &agent, "Pay.").await;
         let id = run.id();
         drop((run, runtime));
@@ -206,7 +208,7 @@ async fn a_runtime_may_be_dropped_and_its_paused_runs_stay() {
 async fn a_reader_that_was_slow_brings_nothing_back_that_is_over() {
     for deletes in [false, true] {
         let (store, ledger) = (SharedStore::new(), Ledger::default());
-        let runtime = on(&store);
+        let runtime = on(&store).await;
         let id = paused(&runtime, &clerk(&ledger), "Pay.").await.id();
         store.hold_next_read();
         let slow = tokio::spawn({
@@ -234,7 +236,7 @@ async fn a_reader_that_was_slow_brings_nothing_back_that_is_over() {
 #[tokio::test(start_paused = true)]
 async fn going_on_takes_the_run_over_also_where_it_was_paused() {
     let (store, ledger) = (SharedStore::new(), Ledger::default());
-    let runtime = on(&store);
+    let runtime = on(&store).await;
     let run = paused(&runtime, &clerk(&ledger), "Pay.").await;
     assert_eq!(store.stored_head(run.id()).await.unwrap().epoch, 1);
     runtime.continue_run(run.id(), approve()).await.unwrap();

@@ -16,11 +16,13 @@ use crate::support::{
 };
 
 fn small(live: usize, queued: usize) -> Runtime {
-    Runtime::with_config(RuntimeConfig {
-        max_live_runs: live,
-        max_queued_runs: queued,
-        ..RuntimeConfig::default()
-    })
+    Runtime::builder()
+        .config(RuntimeConfig {
+            max_live_runs: live,
+            max_queued_runs: queued,
+            ..RuntimeConfig::default()
+        })
+        .in_memory()
 }
 
 #[tokio::test(start_paused = true)]
@@ -61,10 +63,12 @@ async fn a_run_that_finds_no_place_stays_paused() {
     assert!(matches!(ended(&run).await, Outcome::Completed(_)));
 
     // Nor does it wait beyond all bounds for its session.
-    let runtime = Runtime::with_config(RuntimeConfig {
-        max_waiting_in_session: 0,
-        ..RuntimeConfig::default()
-    });
+    let runtime = Runtime::builder()
+        .config(RuntimeConfig {
+            max_waiting_in_session: 0,
+            ..RuntimeConfig::default()
+        })
+        .in_memory();
     let session = || NewRun::new("Pay.").session("s");
     let run = paused(&runtime, &clerk(&ledger), session()).await;
     let busy = runtime.start(&hanging, session()).await.unwrap();
@@ -103,7 +107,7 @@ async fn a_run_that_goes_on_waits_for_its_session() {
 async fn a_paused_run_is_cancelled_on_the_spot() {
     for in_memory in [true, false] {
         let (store, ledger) = (SharedStore::new(), Ledger::default());
-        let runtime = on(&store);
+        let runtime = on(&store).await;
         let run = paused(&runtime, &clerk(&ledger), "Pay.").await;
         let (id, handle) = (run.id(), in_memory.then(|| run.clone()));
         drop(run);
@@ -147,7 +151,7 @@ async fn a_paused_run_is_cancelled_on_the_spot() {
 #[tokio::test(start_paused = true)]
 async fn a_cancel_of_many_finds_the_paused_ones_in_the_store() {
     let (store, ledger) = (SharedStore::new(), Ledger::default());
-    let runtime = on(&store);
+    let runtime = on(&store).await;
     let mut ids = Vec::new();
     for session in ["a", "a", "b"] {
         let run = NewRun::new("Pay.").session(session);
@@ -166,7 +170,7 @@ async fn a_cancel_of_many_finds_the_paused_ones_in_the_store() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_leaves_paused_runs_paused() {
     let (store, ledger) = (SharedStore::new(), Ledger::default());
-    let runtime = on(&store);
+    let runtime = on(&store).await;
     let agent = clerk(&ledger);
     let run = paused(&runtime, &agent, "Pay.").await;
     let report = runtime.shutdown(Shutdown::default()).await;
@@ -174,7 +178,7 @@ async fn a_shutdown_leaves_paused_runs_paused() {
     assert_eq!(run.status(), RunStatus::Paused);
     let refused = runtime.continue_run(run.id(), approve()).await.unwrap_err();
     assert_eq!(refused, ContinueError::NoPlace(StartError::ShuttingDown));
-    let second = on(&store.another());
+    let second = on(&store.another()).await;
     second.add_agent(&agent);
     let run = second.continue_run(run.id(), approve()).await.unwrap();
     assert!(matches!(ended(&run).await, Outcome::Completed(_)));
@@ -183,7 +187,7 @@ async fn a_shutdown_leaves_paused_runs_paused() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_does_not_cancel_a_pause_that_is_not_stored_yet() {
     let (store, ledger) = (SharedStore::new(), Ledger::default());
-    let runtime = on(&store);
+    let runtime = on(&store).await;
     // Started, asked, three words, answered; the pause is the sixth.
     store.freeze_after(6);
     let run = runtime.start(&clerk(&ledger), "Pay.").await.unwrap();

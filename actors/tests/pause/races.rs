@@ -42,7 +42,7 @@ async fn of_many_who_continue_one_wins() {
 async fn on_many_threads_one_continue_wins_and_no_slot_is_lost() {
     guarded(async {
         let (store, ledger) = (SharedStore::new(), Ledger::default());
-        let runtime = on(&store);
+        let runtime = on(&store).await;
         let agent = with_pay(super::payer().pace(Default::default()), &ledger);
         // Without a history the call has the same id in each run.
         let agent = agent.history_runs(0).build().unwrap();
@@ -128,11 +128,13 @@ async fn a_continue_that_comes_after_a_cancel_is_answered_and_not_run() {
 async fn of_two_processes_that_continue_one_is_fenced_before_it_does_anything() {
     let (store, ledger) = (SharedStore::new(), Ledger::default());
     let reject = || quell_actors::runtime::Decisions::new().reject(CALL, "no");
-    let id = paused(&on(&store), &clerk(&ledger), "Pay.").await.id();
+    let id = paused(&on(&store).await, &clerk(&ledger), "Pay.")
+        .await
+        .id();
     let views = [store.another(), store.another()];
     let model = super::payer();
     let agent = with_pay(model.clone(), &ledger).build().unwrap();
-    let runtimes = views.each_ref().map(on);
+    let runtimes = [on(&views[0]).await, on(&views[1]).await];
     for runtime in &runtimes {
         runtime.add_agent(&agent);
         runtime.get(id).await.unwrap().unwrap();
@@ -169,7 +171,7 @@ async fn of_two_processes_that_continue_one_is_fenced_before_it_does_anything() 
 #[tokio::test(start_paused = true)]
 async fn a_continue_that_meets_the_deletion_of_its_session_is_refused_or_cancelled() {
     let (store, ledger) = (SharedStore::new(), Ledger::default());
-    let runtime = on(&store);
+    let runtime = on(&store).await;
     let session = || NewRun::new("Pay.").session("s");
     for in_memory in [true, false] {
         for delete_first in [true, false] {
@@ -209,7 +211,7 @@ async fn a_continue_that_meets_the_deletion_of_its_session_is_refused_or_cancell
 #[tokio::test(start_paused = true)]
 async fn a_run_that_goes_on_cannot_be_deleted_under_the_feet_of_its_actor() {
     let (store, ledger) = (SharedStore::new(), Ledger::default());
-    let runtime = on(&store);
+    let runtime = on(&store).await;
     let run = paused(&runtime, &clerk(&ledger), "Pay.").await;
     runtime.continue_run(run.id(), approve()).await.unwrap();
     let refused = runtime.delete_run(run.id()).await.unwrap_err();

@@ -56,7 +56,7 @@ impl Stage {
     pub(super) async fn first(&self, appends: u64) -> Process {
         let store = self.store.another();
         store.freeze_after(appends);
-        let runtime = on(&store);
+        let runtime = on(&store).await;
         let run = NewRun::new("Do it.").id(self.id).session("s");
         let (started, agent) = (runtime.clone(), self.agent.clone());
         // It is not accepted if not even its start is stored.
@@ -75,8 +75,8 @@ impl Stage {
         store.freeze_after(appends);
         let opening = tokio::spawn({
             let (store, agent) = (store.clone(), self.agent.clone());
-            let recover = quell_actors::runtime::Recover::new().agent(&agent);
-            async move { Runtime::open(Default::default(), store, recover).await }
+            let recover = quell_actors::Runtime::builder().agent(&agent);
+            async move { recover.open(store).await }
         });
         tokio::select! {
             opened = opening => {
@@ -87,7 +87,8 @@ impl Stage {
                 }
                 (process, Some(recovered))
             }
-            () = store.frozen() => (Process { runtime: on(&store), store }, None),
+            // It died while it opened, and nobody has its runtime.
+            () = store.frozen() => (Process { runtime: Runtime::new(), store }, None),
         }
     }
 

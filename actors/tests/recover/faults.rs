@@ -1,10 +1,7 @@
 //! A store that fails while it is recovered: what could not be settled is said, and the rest is.
 
 use quell_actors::{
-    Agent, RunStatus, Runtime,
-    agent::OnCrash,
-    error::EventsError,
-    runtime::{Recover, RuntimeConfig},
+    Agent, RunStatus, Runtime, agent::OnCrash, error::EventsError, runtime::RuntimeConfig,
     sim::Storyteller,
 };
 use std::time::Duration;
@@ -15,13 +12,16 @@ use crate::support::{nothing_kept, settle, shared::SharedStore};
 #[tokio::test(start_paused = true)]
 async fn a_run_that_cannot_be_read_is_named_and_left_as_it_is() {
     let store = SharedStore::new();
-    let id = on(&store).start(&hanging(), "Sing.").await.unwrap().id();
+    let id = on(&store)
+        .await
+        .start(&hanging(), "Sing.")
+        .await
+        .unwrap()
+        .id();
     settle().await;
     let view = store.another();
     view.unreadable(true);
-    let (runtime, recovered) = Runtime::open(Default::default(), view, Recover::new())
-        .await
-        .unwrap();
+    let (runtime, recovered) = Runtime::builder().open(view).await.unwrap();
     let [(failed, error)] = &recovered.failed[..] else {
         panic!("{recovered:?}");
     };
@@ -42,7 +42,7 @@ async fn a_run_whose_settling_stays_in_doubt_is_named() {
         let store = SharedStore::new();
         let agent = Agent::builder("poet", Storyteller::endless().stall_at(0));
         let agent = agent.on_crash(on_crash).build().unwrap();
-        let id = on(&store).start(&agent, "Sing.").await.unwrap().id();
+        let id = on(&store).await.start(&agent, "Sing.").await.unwrap().id();
         settle().await;
         let view = store.another();
         view.doubt(true);
@@ -50,8 +50,8 @@ async fn a_run_whose_settling_stays_in_doubt_is_named() {
             store_patience: Duration::from_secs(3),
             ..RuntimeConfig::default()
         };
-        let recover = Recover::new().agent(&agent);
-        let (runtime, recovered) = Runtime::open(config, view, recover).await.unwrap();
+        let recover = Runtime::builder().agent(&agent);
+        let (runtime, recovered) = recover.config(config).open(view).await.unwrap();
         assert_eq!(recovered.failed.len(), 1, "{recovered:?}");
         assert_eq!(recovered.failed[0].0, id);
         settle().await;
@@ -62,7 +62,12 @@ async fn a_run_whose_settling_stays_in_doubt_is_named() {
 #[tokio::test(start_paused = true)]
 async fn a_doubt_that_passes_is_none() {
     let store = SharedStore::new();
-    let id = on(&store).start(&hanging(), "Sing.").await.unwrap().id();
+    let id = on(&store)
+        .await
+        .start(&hanging(), "Sing.")
+        .await
+        .unwrap()
+        .id();
     settle().await;
     let view = store.another();
     view.doubt(true);
@@ -71,9 +76,7 @@ async fn a_doubt_that_passes_is_none() {
         tokio::time::sleep(Duration::from_secs(2)).await;
         settles.doubt(false);
     });
-    let (runtime, recovered) = Runtime::open(Default::default(), view, Recover::new())
-        .await
-        .unwrap();
+    let (runtime, recovered) = Runtime::builder().open(view).await.unwrap();
     assert_eq!(recovered.interrupted, [id]);
     assert_eq!(recovered.failed, []);
     nothing_kept(&runtime);

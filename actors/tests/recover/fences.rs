@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use quell_actors::{
-    Agent, EventKind, NewRun, Outcome, RunStatus, Runtime, agent::OnCrash, sim::Gate,
-};
+use quell_actors::{Agent, EventKind, NewRun, Outcome, RunStatus, agent::OnCrash, sim::Gate};
 use serde_json::json;
 use tokio::runtime::Builder;
 
 use super::{hanging, on, reopened};
 use crate::support::{
-    check_history, ended, nothing_kept, settle,
+    check_history, ended, nothing_kept, opened, settle,
     shared::SharedStore,
     tools::{Ledger, Recorder, open},
     until,
@@ -22,7 +20,7 @@ async fn an_owner_that_was_only_slow_is_fenced_and_its_readers_are_told() {
     let (store, gate) = (SharedStore::new(), Gate::new());
     let agent = Agent::builder("poet", Storyteller::new("one two three").gate(&gate));
     let agent = agent.on_crash(OnCrash::Resume).build().unwrap();
-    let first = on(&store);
+    let first = on(&store).await;
     let run = first.start(&agent, "Sing.").await.unwrap();
     gate.let_through(2);
     until(&run, |kind| matches!(kind, EventKind::Content { .. })).await;
@@ -56,7 +54,7 @@ fn a_process_that_is_gone_in_the_middle_of_its_work_is_found_and_settled() {
     let agent = agent.build().unwrap();
     let first = process();
     let ids = first.block_on(async {
-        let runtime = on(&store);
+        let runtime = on(&store).await;
         let sending = runtime
             .start(&agent, NewRun::new("Do.").session("s"))
             .await
@@ -111,15 +109,15 @@ async fn nothing_is_asked_before_the_store_confirms_that_a_run_was_taken_over() 
             .on_crash(on_crash)
             .build()
             .unwrap();
-        let first = Runtime::with_store(config, store.clone());
+        let first = opened(config, store.clone()).await;
         let run = first.start(&agent, "Sing.").await.unwrap();
         settle().await;
         let asked = model.probe().requests();
 
         let view = store.another();
         view.freeze_after(0);
-        let recover = quell_actors::runtime::Recover::new().agent(&agent);
-        let opening = tokio::spawn(Runtime::open(Default::default(), view.clone(), recover));
+        let recover = quell_actors::Runtime::builder().agent(&agent);
+        let opening = tokio::spawn(recover.open(view.clone()));
         view.frozen().await;
         settle().await;
         assert_eq!(model.probe().requests(), asked, "{on_crash:?}");

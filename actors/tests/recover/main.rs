@@ -14,26 +14,20 @@ mod same;
 mod settled;
 mod told;
 
-use quell_actors::{
-    Agent, Runtime,
-    runtime::{Recover, Recovered},
-    sim::Storyteller,
-};
+use quell_actors::{Agent, Runtime, runtime::Recovered, sim::Storyteller};
 
-use crate::support::shared::SharedStore;
+use crate::support::{opened, shared::SharedStore};
 
-fn on(store: &SharedStore) -> Runtime {
-    Runtime::with_store(Default::default(), store.clone())
+async fn on(store: &SharedStore) -> Runtime {
+    opened(Default::default(), store.clone()).await
 }
 
 /// Opens the store as the next process does.
 async fn reopened(store: &SharedStore, agents: &[&Agent]) -> (Runtime, Recovered) {
     let recover = agents
         .iter()
-        .fold(Recover::new(), |recover, agent| recover.agent(agent));
-    Runtime::open(Default::default(), store.another(), recover)
-        .await
-        .unwrap()
+        .fold(Runtime::builder(), |recover, agent| recover.agent(agent));
+    recover.open(store.another()).await.unwrap()
 }
 
 /// An agent whose model connects and says nothing.

@@ -3,13 +3,13 @@
 use quell_actors::{Agent, NewRun, RunStatus, agent::OnCrash, store::RunQuery};
 
 use super::{hanging, on, reopened};
-use crate::support::{nothing_kept, settle, shared::SharedStore};
+use crate::support::{nothing_kept, opened, settle, shared::SharedStore};
 use quell_actors::sim::Storyteller;
 
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_unfinished_runs_are_all_settled() {
     let store = SharedStore::new();
-    let first = on(&store);
+    let first = on(&store).await;
     let agent = hanging();
     for _ in 0..10_000 {
         first.start(&agent, "Sing.").await.unwrap();
@@ -31,7 +31,7 @@ async fn a_session_goes_on_in_its_order_over_more_runs_than_are_read_at_a_time()
         max_live_runs: 0,
         ..Default::default()
     };
-    let first = quell_actors::Runtime::with_store(config.clone(), store.clone());
+    let first = opened(config.clone(), store.clone()).await;
     let agent: Agent = Agent::builder("poet", Storyteller::new("la"))
         .on_crash(OnCrash::Resume)
         .history_runs(0)
@@ -46,10 +46,8 @@ async fn a_session_goes_on_in_its_order_over_more_runs_than_are_read_at_a_time()
         max_live_runs: 10,
         ..config
     };
-    let recover = quell_actors::runtime::Recover::new().agent(&agent);
-    let (second, recovered) = quell_actors::Runtime::open(config, store.another(), recover)
-        .await
-        .unwrap();
+    let recover = quell_actors::Runtime::builder().agent(&agent);
+    let (second, recovered) = recover.config(config).open(store.another()).await.unwrap();
     assert_eq!(recovered.requeued, ids);
     tokio::time::sleep(std::time::Duration::from_secs(600)).await;
     let mut ended = Vec::new();

@@ -26,7 +26,12 @@ async fn cancelled_live() -> Usage {
 #[tokio::test(start_paused = true)]
 async fn the_estimate_of_a_request_is_the_same_after_a_crash() {
     let store = SharedStore::new();
-    let id = on(&store).start(&agent(), "Sing.").await.unwrap().id();
+    let id = on(&store)
+        .await
+        .start(&agent(), "Sing.")
+        .await
+        .unwrap()
+        .id();
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (runtime, _) = reopened(&store, &[&agent()]).await;
     let run = runtime.get(id).await.unwrap().unwrap();

@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{on, reopened};
 use crate::support::{
-    all_events, check_history, ended, nothing_kept, partial, poet, settle,
+    all_events, check_history, ended, nothing_kept, opened, partial, poet, settle,
     shared::SharedStore,
     tools::{Ledger, open},
     until,
@@ -26,7 +26,7 @@ use crate::support::{
 async fn a_run_that_was_at_work_ends_as_interrupted_with_what_it_had_said() {
     let store = SharedStore::new();
     let agent = poet(Storyteller::new("one two three").stall_at(2));
-    let id = on(&store).start(&agent, "Sing.").await.unwrap().id();
+    let id = on(&store).await.start(&agent, "Sing.").await.unwrap().id();
     tokio::time::sleep(Duration::from_secs(1)).await;
     for agents in [&[][..], &[&agent]] {
         let (runtime, recovered) = reopened(&store, agents).await;
@@ -58,7 +58,7 @@ async fn a_run_that_had_been_asked_to_stop_ends_cancelled_by_whoever_asked() {
         .on_cancel(OnCancel::Finish);
     let agent = Agent::builder("clerk", model).tool(tool);
     let agent = agent.on_crash(OnCrash::Resume).build().unwrap();
-    let run = on(&store).start(&agent, "Move.").await.unwrap();
+    let run = on(&store).await.start(&agent, "Move.").await.unwrap();
     until(&run, |kind| matches!(kind, EventKind::ToolCallStarted(_))).await;
     let request = CancelRequest::new(CancelReason::Because("enough".into())).by("ann");
     run.cancel_with(request).await;
@@ -91,7 +91,7 @@ async fn a_run_that_had_not_begun_begins_if_its_agent_is_known() {
             max_live_runs: 0,
             ..Default::default()
         };
-        let first = quell_actors::Runtime::with_store(config, store.clone());
+        let first = opened(config, store.clone()).await;
         let agent = poet(Storyteller::new("one two"));
         let mut ids = Vec::new();
         for _ in 0..5 {
@@ -133,7 +133,7 @@ async fn paused_runs_wait_on_and_are_not_touched() {
     let model = Storyteller::new("done").calling("pay", json!({}));
     let agent = Agent::builder("clerk", model).tool(ledger.tool("pay", &open()).confirm());
     let agent = agent.build().unwrap();
-    let first = on(&store);
+    let first = on(&store).await;
     let mut ids = Vec::new();
     for _ in 0..3 {
         let run = first.start(&agent, "Pay.").await.unwrap();
@@ -151,7 +151,7 @@ async fn paused_runs_wait_on_and_are_not_touched() {
 
 /// A parent at work whose tool has started a child of this agent.
 async fn family(store: &SharedStore, child: &Agent, on_crash: OnCrash) -> [RunEvent; 2] {
-    let runtime = on(store);
+    let runtime = on(store).await;
     let (starts, agent) = (runtime.clone(), child.clone());
     let tool = tool::from_fn(
         "delegate",
@@ -222,7 +222,7 @@ async fn a_run_that_had_to_be_resumed_and_finds_no_place_ends() {
     let store = SharedStore::new();
     let agent = Agent::builder("poet", Storyteller::endless().stall_at(1));
     let agent = agent.on_crash(OnCrash::Resume).build().unwrap();
-    let first = on(&store);
+    let first = on(&store).await;
     let mut ids = Vec::new();
     for _ in 0..3 {
         ids.push(first.start(&agent, "Sing.").await.unwrap().id());
@@ -233,10 +233,8 @@ async fn a_run_that_had_to_be_resumed_and_finds_no_place_ends() {
         max_queued_runs: 1,
         ..Default::default()
     };
-    let recover = quell_actors::runtime::Recover::new().agent(&agent);
-    let (runtime, recovered) = quell_actors::Runtime::open(config, store.another(), recover)
-        .await
-        .unwrap();
+    let recover = quell_actors::Runtime::builder().agent(&agent);
+    let (runtime, recovered) = recover.config(config).open(store.another()).await.unwrap();
     assert_eq!(recovered.resumed, ids[..2]);
     assert_eq!(recovered.interrupted, ids[2..]);
     for (_, answer) in runtime

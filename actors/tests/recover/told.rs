@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use quell_actors::{
     Agent, EventKind, Outcome, Runtime, ToolContext,
     agent::{Limits, OnCrash},
-    runtime::Recover,
     sim::{Gate, Storyteller},
     tool::{self, Process, ToolError},
 };
@@ -35,7 +34,7 @@ async fn a_model_is_told_of_unknown_outcomes_and_repeated_calls_keep_their_ids()
             .build()
             .unwrap()
     };
-    let run = on(&store).start(&agent(&never), "Do.").await.unwrap();
+    let run = on(&store).await.start(&agent(&never), "Do.").await.unwrap();
     until(&run, |kind| matches!(kind, EventKind::ToolCallStarted(_))).await;
     settle().await;
     assert_eq!(ledger.made(), ["call-1-0".into(), "call-1-1".into()]);
@@ -66,7 +65,7 @@ async fn a_cut_answer_is_asked_for_again_and_what_it_cost_is_counted() {
         agent.build().unwrap()
     };
     let cut = agent(Storyteller::new(words).stall_at(7));
-    let id = on(&store).start(&cut, "Sing.").await.unwrap().id();
+    let id = on(&store).await.start(&cut, "Sing.").await.unwrap().id();
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let whole = Recorder::new(Storyteller::new(words));
     let (runtime, _) = reopened(&store, &[&agent(Storyteller::new(words))]).await;
@@ -101,7 +100,7 @@ async fn limits_count_what_was_before_the_crash() {
     };
     let words = "one two three four five six seven eight nine";
     let first = agent(Storyteller::new(words).stall_at(8));
-    let id = on(&store).start(&first, "Sing.").await.unwrap().id();
+    let id = on(&store).await.start(&first, "Sing.").await.unwrap().id();
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let (runtime, _) = reopened(&store, &[&agent(Storyteller::new(words))]).await;
     let run = runtime.get(id).await.unwrap().unwrap();
@@ -140,7 +139,7 @@ async fn programs_are_ended_that_open_calls_had_at_work_and_no_others() {
         .tool(process("long", true))
         .build()
         .unwrap();
-    let run = on(&store).start(&agent, "Run.").await.unwrap();
+    let run = on(&store).await.start(&agent, "Run.").await.unwrap();
     until(&run, |kind| matches!(kind, EventKind::ToolCallCompleted(_))).await;
     settle().await;
     let ended = Arc::new(Mutex::new(Vec::new()));
@@ -153,13 +152,11 @@ async fn programs_are_ended_that_open_calls_had_at_work_and_no_others() {
                 .status
         }
     };
-    let recover = Recover::new().end_processes(move |process| {
+    let recover = Runtime::builder().end_processes(move |process| {
         // Before its run is settled.
         noted.lock().unwrap().push((process.group, status()));
     });
-    let (_, recovered) = Runtime::open(Default::default(), store.another(), recover)
-        .await
-        .unwrap();
+    let (_, recovered) = recover.open(store.another()).await.unwrap();
     assert_eq!(
         *ended.lock().unwrap(),
         [(2, quell_actors::RunStatus::Running)]

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{asked, busy, gated, in_s, is_busy, waits, when};
 use crate::support::{
-    ended, nothing_kept, poet, settle,
+    ended, nothing_kept, opened, poet, settle,
     shared::SharedStore,
     tools::{Ledger, open},
     until,
@@ -119,7 +119,7 @@ async fn a_run_that_is_being_cancelled_holds_its_session_until_it_has_ended() {
 async fn a_run_whose_ending_is_not_stored_yet_holds_its_session() {
     for policy in [WhenBusy::Queue, WhenBusy::Interrupt] {
         let store = SharedStore::new();
-        let runtime = Runtime::with_store(Default::default(), store.clone());
+        let runtime = opened(Default::default(), store.clone()).await;
         // Started, asked, two words: the ending is the fifth append.
         store.freeze_after(4);
         let first = runtime
@@ -154,7 +154,7 @@ async fn a_session_that_has_lost_its_store_is_free_again() {
         store_patience: std::time::Duration::from_secs(1),
         ..Default::default()
     };
-    let (runtime, gate) = (Runtime::with_store(config, store.clone()), Gate::new());
+    let (runtime, gate) = (opened(config, store.clone()).await, Gate::new());
     let first = busy(&runtime, &gate).await;
     let second = waits(&runtime, &quick(), in_s("Sing.")).await;
     store.doubt(true);
@@ -195,7 +195,7 @@ async fn a_paused_run_does_not_hold_its_session() {
 async fn a_pause_that_is_not_stored_yet_is_waited_for_and_not_interrupted() {
     for policy in [WhenBusy::Queue, WhenBusy::Interrupt] {
         let store = SharedStore::new();
-        let runtime = Runtime::with_store(Default::default(), store.clone());
+        let runtime = opened(Default::default(), store.clone()).await;
         let model = Storyteller::new("done").calling("pay", json!({}));
         let tool = Ledger::default().tool("pay", &open()).confirm();
         let agent = Agent::builder("clerk", model).tool(tool).build().unwrap();

@@ -11,7 +11,9 @@ use quell_actors::{
 };
 
 use super::{busy, in_s, waits};
-use crate::support::{ended, foreign, nothing_kept, partial, poet, settle, shared::SharedStore};
+use crate::support::{
+    ended, foreign, nothing_kept, opened, partial, poet, settle, shared::SharedStore,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_lets_those_that_wait_have_their_turn_and_then_cancels_them() {
@@ -50,7 +52,12 @@ async fn runs_that_wait_end_with_the_supervisor_that_would_have_started_them() {
     let supervisor = foreign(false).await;
     let store = SharedStore::new();
     let cell = supervisor.get_cell();
-    let runtime = Runtime::linked(Default::default(), store.clone(), cell);
+    let runtime = Runtime::builder()
+        .under(cell)
+        .open(store.clone())
+        .await
+        .unwrap()
+        .0;
     let gate = Gate::new();
     let first = busy(&runtime, &gate).await;
     let agent = poet(Storyteller::new("la"));
@@ -74,10 +81,7 @@ async fn runs_that_wait_end_with_the_supervisor_that_would_have_started_them() {
 #[tokio::test(start_paused = true)]
 async fn a_start_that_nobody_waits_for_has_its_turn_all_the_same() {
     let store = SharedStore::new();
-    let (runtime, gate) = (
-        Runtime::with_store(Default::default(), store.clone()),
-        Gate::new(),
-    );
+    let (runtime, gate) = (opened(Default::default(), store.clone()).await, Gate::new());
     let first = busy(&runtime, &gate).await;
     store.freeze_after(0);
     let agent = poet(Storyteller::new("la"));

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{gated, in_s, when};
 use crate::support::{
-    ended, nothing_kept, poet, settle,
+    ended, nothing_kept, opened, poet, settle,
     shared::SharedStore,
     tools::{Ledger, Recorder, open},
     until,
@@ -114,7 +114,7 @@ async fn an_answer_that_was_cut_is_marked_or_left_out_as_the_agent_says() {
 async fn a_paused_runs_calls_await_approval_in_the_request_and_stay_open_in_the_store() {
     let store = SharedStore::new();
     let (runtime, ledger) = (
-        Runtime::with_store(Default::default(), store.clone()),
+        opened(Default::default(), store.clone()).await,
         Ledger::default(),
     );
     let clerk = Storyteller::new("paid")
@@ -235,7 +235,7 @@ async fn a_deleted_run_is_forgotten() {
 #[tokio::test(start_paused = true)]
 async fn a_history_that_cannot_be_read_fails_the_run_and_asks_no_model() {
     let store = SharedStore::new();
-    let runtime = Runtime::with_store(Default::default(), store.clone());
+    let runtime = opened(Default::default(), store.clone()).await;
     done(&runtime, &poet(Storyteller::new("re")), "one").await;
     store.unreadable(true);
     let (model, agent) = recorder();

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{busy, config, in_s, waits};
 use crate::support::{
-    ended, nothing_kept, partial, poet, settle,
+    ended, nothing_kept, opened, partial, poet, settle,
     shared::SharedStore,
     tools::{Ledger, open},
     until,
@@ -90,7 +90,7 @@ async fn a_run_may_begin_a_session_of_its_own() {
 #[tokio::test(start_paused = true)]
 async fn a_deleted_session_leaves_nothing_whatever_its_runs_were_at() {
     let store = SharedStore::new();
-    let runtime = Runtime::with_store(Default::default(), store.clone());
+    let runtime = opened(Default::default(), store.clone()).await;
     let gate = Gate::new();
     let quick = poet(Storyteller::new("la"));
     let over = runtime.start(&quick, in_s("Sing.")).await.unwrap();
@@ -163,7 +163,7 @@ async fn a_queued_run_of_a_deleted_session_asks_no_model() {
 #[tokio::test(start_paused = true)]
 async fn nothing_of_a_session_is_started_or_named_while_it_is_deleted() {
     let store = SharedStore::new();
-    let runtime = Runtime::with_store(Default::default(), store.clone());
+    let runtime = opened(Default::default(), store.clone()).await;
     let gate = Gate::new();
     let run = busy(&runtime, &gate).await;
     store.freeze_after(0);
@@ -194,7 +194,7 @@ async fn nothing_of_a_session_is_started_or_named_while_it_is_deleted() {
 async fn starts_that_race_a_deletion_are_refused_or_deleted_or_begin_anew() {
     crate::support::guarded(async {
         let store = SharedStore::new();
-        let runtime = Runtime::with_store(Default::default(), store.clone());
+        let runtime = opened(Default::default(), store.clone()).await;
         let agent = poet(Storyteller::new("la la").pace(Default::default()));
         for _ in 0..100 {
             let starts: Vec<_> = (0..4)

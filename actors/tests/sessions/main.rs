@@ -56,7 +56,7 @@ async fn waits(runtime: &Runtime, agent: &Agent, run: NewRun) -> Run {
 fn config(change: impl FnOnce(&mut RuntimeConfig)) -> Runtime {
     let mut config = RuntimeConfig::default();
     change(&mut config);
-    Runtime::with_config(config)
+    Runtime::builder().config(config).in_memory()
 }
 
 fn is_busy(answer: &Result<Run, StartError>) -> bool {

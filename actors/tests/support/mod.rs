@@ -15,9 +15,10 @@ pub(crate) mod watcher;
 use std::{future::Future, time::Duration};
 
 use quell_actors::{
-    Agent, EventKind, Outcome, Run, RunEvent, RunStatus, Runtime,
+    Agent, EventKind, Outcome, Run, RunEvent, RunStatus, Runtime, Store,
     agent::{AgentBuilder, RetryPolicy},
     outcome::Partial,
+    runtime::RuntimeConfig,
     sim::Storyteller,
 };
 
@@ -34,6 +35,12 @@ pub(crate) async fn guarded<T>(work: impl Future<Output = T>) -> T {
     tokio::time::timeout(GUARD, work)
         .await
         .expect("the test hangs")
+}
+
+/// A runtime on a store, with what an earlier one has left there settled.
+pub(crate) async fn opened(config: RuntimeConfig, store: impl Store) -> Runtime {
+    let builder = Runtime::builder().config(config);
+    builder.open(store).await.unwrap().0
 }
 
 /// All events of a run, to its end.

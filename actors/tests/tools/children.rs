@@ -55,10 +55,12 @@ fn asks(
 }
 
 fn narrow() -> Runtime {
-    Runtime::with_config(RuntimeConfig {
-        max_live_runs: 1,
-        ..RuntimeConfig::default()
-    })
+    Runtime::builder()
+        .config(RuntimeConfig {
+            max_live_runs: 1,
+            ..RuntimeConfig::default()
+        })
+        .in_memory()
 }
 
 fn one_call() -> Storyteller {

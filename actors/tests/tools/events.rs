@@ -15,7 +15,7 @@ use tokio::{task::yield_now, time::Instant};
 
 use super::{
     Alive, clerk, ended, history,
-    support::{FaultyStore, nothing_left},
+    support::{FaultyStore, nothing_left, opened},
 };
 
 /// Does nothing for a few turns of the scheduler.
@@ -139,7 +139,7 @@ async fn a_cancel_at_every_moment_with_a_slow_store_does_so_too() {
     let mut turns = 0;
     loop {
         let store = FaultyStore::held();
-        let runtime = Runtime::with_store(RuntimeConfig::default(), store.clone());
+        let runtime = opened(RuntimeConfig::default(), store.clone()).await;
         if cut_after(turns, &runtime, Some(&store), true).await {
             break;
         }

@@ -17,7 +17,7 @@ use super::{
     Alive, BOTH, How, clerk, echo, ended, eventually,
     scripted::{Scripted, call, stop, text, wants_tools},
     settle, start,
-    support::{FaultyStore, all_events, nothing_left, until},
+    support::{FaultyStore, all_events, nothing_left, opened, until},
     waits,
 };
 
@@ -110,7 +110,7 @@ async fn words_reach_a_run_that_waits_for_a_slot() {
         max_live_runs: 1,
         ..RuntimeConfig::default()
     };
-    let runtime = Runtime::with_config(config);
+    let runtime = Runtime::builder().config(config).in_memory();
     let first = start(
         How::Own,
         &runtime,
@@ -170,7 +170,7 @@ async fn words_hold_when_their_answer_is_not_awaited() {
 #[tokio::test(start_paused = true)]
 async fn words_are_answered_when_they_are_stored() {
     let store = FaultyStore::held();
-    let runtime = Runtime::with_store(RuntimeConfig::default(), store.clone());
+    let runtime = opened(RuntimeConfig::default(), store.clone()).await;
     store.let_through(1);
     let model = Scripted::new();
     let run = runtime

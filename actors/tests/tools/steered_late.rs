@@ -17,7 +17,7 @@ use super::{
     scripted::{Scripted, stop, text},
     settle, start,
     steer::{applied, steered},
-    support::{Fault, FaultyStore, all_events, nothing_left, partial},
+    support::{Fault, FaultyStore, all_events, nothing_left, opened, partial},
     waits,
 };
 
@@ -165,7 +165,7 @@ async fn words_cut_no_answer_that_was_the_last_one_allowed() {
 #[tokio::test(start_paused = true)]
 async fn words_for_a_run_whose_store_is_lost_are_too_late() {
     let store = FaultyStore::held();
-    let runtime = Runtime::with_store(RuntimeConfig::default(), store.clone());
+    let runtime = opened(RuntimeConfig::default(), store.clone()).await;
     store.let_through(1);
     let run = runtime
         .start(&clerk(Storyteller::endless()).build().unwrap(), "Sing.")

@@ -15,14 +15,14 @@ use tokio::time::Instant;
 
 use super::{
     Alive, clerk, ended, ends, eventually, settle,
-    support::{Fault, FaultyStore, foreign, nothing_left, partial, start_under},
+    support::{Fault, FaultyStore, foreign, nothing_left, opened, partial, start_under},
     waits,
 };
 
 /// A run with two calls, of which it is not stored yet that they begin; and what it takes to see it.
 async fn about_to_call(linked: bool, limits: Limits) -> (Runtime, Run, FaultyStore, Alive, Gate) {
     let (store, alive, gate) = (FaultyStore::held(), Alive::default(), Gate::new());
-    let runtime = Runtime::with_store(RuntimeConfig::default(), store.clone());
+    let runtime = opened(RuntimeConfig::default(), store.clone()).await;
     let agent = clerk(super::calls(&["waits", "must"]))
         .tool(waits("waits", &gate, &alive, OnCancel::Drop))
         .tool(waits("must", &gate, &alive, OnCancel::Finish))

@@ -9,7 +9,6 @@ use quell::{
     event::Started,
     id::Timestamp,
     message::Message,
-    runtime::{Recover, RuntimeConfig},
     store::{BatchId, Events, Expected},
     stores::SqliteStore,
 };
@@ -127,8 +126,7 @@ async fn append(store: &SqliteStore) -> Result<()> {
 async fn settle(file: PathBuf, runs: usize) -> Result<()> {
     let (since, cpu) = (Instant::now(), clocks::cpu());
     let store = SqliteStore::open(file)?;
-    let (_runtime, recovered) =
-        Runtime::open(RuntimeConfig::default(), store, Recover::new()).await?;
+    let (_runtime, recovered) = Runtime::builder().open(store).await?;
     let (took, cpu) = (since.elapsed(), clocks::cpu() - cpu);
     if recovered.interrupted.len() != runs {
         return Err(format!("{runs} runs were left, and this was done: {recovered:?}").into());

@@ -36,12 +36,12 @@ enum Keeping {
 
 impl Keeping {
     /// A runtime for so many runs, and the folder it keeps them in.
-    fn runtime(self, runs: usize) -> Result<(Runtime, Option<Scratch>)> {
+    async fn runtime(self, runs: usize) -> Result<(Runtime, Option<Scratch>)> {
         match self {
-            Keeping::Memory => Ok((Runtime::with_config(room_for(runs)), None)),
+            Keeping::Memory => Ok((Runtime::builder().config(room_for(runs)).in_memory(), None)),
             Keeping::File => {
                 let scratch = Scratch::new("stored")?;
-                Ok((scratch.runtime(runs)?, Some(scratch)))
+                Ok((scratch.runtime(runs).await?, Some(scratch)))
             }
         }
     }
@@ -76,7 +76,7 @@ pub(super) fn row(options: &Options, table: &mut Table) -> Result<()> {
 
 /// The CPU time and the time of one event, in seconds.
 async fn per_event(keeping: Keeping, runs: usize, words: u64) -> Result<(f64, f64)> {
-    let (runtime, _scratch) = keeping.runtime(runs)?;
+    let (runtime, _scratch) = keeping.runtime(runs).await?;
     let story = Storyteller::endless().pace(Duration::ZERO);
     let stories = Stories::Own(story.first_word_after(SILENCE));
     let agent = |number| Agent::new("storyteller", stories.number(number));
@@ -156,7 +156,7 @@ impl Model for Clock {
 /// How long each word of a fleet took, and the CPU time of one, in seconds.
 async fn delays(keeping: Keeping, runs: usize) -> Result<(Samples, f64)> {
     LazyLock::force(&EPOCH);
-    let (runtime, _scratch) = keeping.runtime(runs)?;
+    let (runtime, _scratch) = keeping.runtime(runs).await?;
     let cpu = clocks::cpu();
     let agent = Agent::new("clock", Clock);
     let mut readers = Vec::with_capacity(runs);
@@ -210,7 +210,7 @@ pub(super) fn cancel(options: &Options, table: &mut Table) -> Result<()> {
 }
 
 async fn cancelled(keeping: Keeping, runs: usize, cancels: usize) -> Result<Samples> {
-    let (runtime, _scratch) = keeping.runtime(runs)?;
+    let (runtime, _scratch) = keeping.runtime(runs).await?;
     let story = Storyteller::endless()
         .pace(Duration::from_secs(1))
         .jitter(1.0);
