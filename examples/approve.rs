@@ -74,7 +74,8 @@ async fn decide(file: &Path) -> Result<(), Box<dyn Error>> {
         match event?.kind {
             EventKind::Paused(paused) => {
                 let mut decided = Decisions::new().by("ann");
-                for call in &paused.calls {
+                for waiting in &paused.calls {
+                    let call = &waiting.call;
                     decided = match call.arguments.contains("gambler") {
                         true => decided.reject(call.id.clone(), "He is not to have any."),
                         false => decided.approve(call.id.clone()),

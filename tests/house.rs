@@ -88,6 +88,8 @@ const LAYERS: [(&str, &[&str]); 5] = [
             "cancel",
             "outcome",
             "usage",
+            "context",
+            "provider",
             "transcript",
         ],
     ),

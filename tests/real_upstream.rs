@@ -170,25 +170,15 @@ fn forecast() -> Arc<ToolSpec> {
 }
 
 fn call(id: &str, arguments: &str) -> Arc<ToolCall> {
-    Arc::new(ToolCall {
-        id: id.into(),
-        name: "forecast".into(),
-        arguments: arguments.into(),
-    })
+    Arc::new(ToolCall::new(id, "forecast", arguments))
 }
 
 fn says(text: &str, calls: Vec<Arc<ToolCall>>) -> Message {
-    Message::Assistant {
-        text: text.into(),
-        calls,
-    }
+    Message::calling(text, calls)
 }
 
 fn result(id: &str, text: &str) -> Message {
-    Message::Tool {
-        call_id: id.into(),
-        text: text.into(),
-    }
+    Message::tool(id, text)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,6 +13,7 @@ use crate::{
 /// Why a run was cancelled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum CancelReason {
     /// Somebody asked for it.
     Requested,
@@ -65,6 +66,7 @@ impl fmt::Display for CancelReason {
 /// A cancel, as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CancelRequest {
     /// Why.
     pub reason: CancelReason,
@@ -141,6 +143,7 @@ impl CancelOutcome {
 /// What the run was at when its cancel was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Activity {
     /// It waited for a free slot; no model was asked.
     Pending,
@@ -180,6 +183,7 @@ impl fmt::Display for Activity {
 
 /// What a cancel did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Receipt {
     /// When the cancel was accepted.
     pub requested_at: Timestamp,
@@ -210,8 +214,35 @@ pub struct Receipt {
     pub fault: Option<String>,
 }
 
+impl Receipt {
+    /// What a cancel did by nobody in particular, with nothing else to be said of it. The other fields are public.
+    pub fn new(
+        requested_at: Timestamp,
+        seq: u64,
+        reason: CancelReason,
+        cut: Activity,
+        took: Duration,
+        usage: Usage,
+    ) -> Receipt {
+        Receipt {
+            requested_at,
+            seq,
+            reason,
+            by: None,
+            cut,
+            took,
+            usage,
+            cost: None,
+            tools: Vec::new(),
+            children: Vec::new(),
+            fault: None,
+        }
+    }
+}
+
 /// How a cancel ended one call of a tool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ToolReceipt {
     /// Which call.
     pub id: Arc<str>,
@@ -221,9 +252,21 @@ pub struct ToolReceipt {
     pub end: ToolEnd,
 }
 
+impl ToolReceipt {
+    /// How this call ended.
+    pub fn new(id: impl Into<Arc<str>>, name: impl Into<Arc<str>>, end: ToolEnd) -> ToolReceipt {
+        ToolReceipt {
+            id: id.into(),
+            name: name.into(),
+            end,
+        }
+    }
+}
+
 /// How a call of a tool ended when its run was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ToolEnd {
     /// It came to its own end, well or not, and its result is in the log.
     Finished,

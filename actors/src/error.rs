@@ -56,6 +56,18 @@ pub enum StartError {
         /// How many it has.
         bytes: usize,
     },
+    /// The user's id is empty, has more than 256 bytes, or a control character.
+    #[error("a user id has 1 to 256 bytes and no control character; this one has {bytes} bytes")]
+    InvalidUser {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// The context has more bytes of JSON than [`Context::MAX_BYTES`](crate::event::Context::MAX_BYTES).
+    #[error("the context of a run has at most 65536 bytes as JSON; this one has {bytes}")]
+    LargeContext {
+        /// How many it has.
+        bytes: usize,
+    },
     /// A run of this id exists already.
     #[error("run {0} exists already")]
     DuplicateRun(RunId),
@@ -115,6 +127,12 @@ pub enum ContinueError {
     /// Something was decided of a call that does not wait.
     #[error("call {0:?} does not wait for a decision")]
     UnknownCall(Arc<str>),
+    /// The call waits for its output, and cannot be approved: the caller does it.
+    #[error("call {0:?} is done by the caller: it waits for an answer and cannot be approved")]
+    NeedsAnswer(Arc<str>),
+    /// The arguments that a call was approved with are not a JSON object.
+    #[error("the arguments that call {0:?} was approved with are not a JSON object")]
+    InvalidArguments(Arc<str>),
     /// Nobody has made the run's agent known to this runtime: see `Runtime::add_agent`.
     #[error("the agent {0:?} is not known here")]
     UnknownAgent(Arc<str>),

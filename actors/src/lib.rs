@@ -45,11 +45,13 @@
 
 // words: plain data
 pub mod cancel;
+mod context;
 pub mod error;
 pub mod event;
 pub mod id;
 pub mod message;
 pub mod outcome;
+mod provider;
 mod status;
 mod transcript;
 pub mod usage;

@@ -1,12 +1,15 @@
 //! The seam to models: a request in, a stream of chunks out.
 
 mod calls;
+mod parts;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt, stream::BoxStream};
+use serde_json::Value;
 
-pub(crate) use self::calls::CallsBuilder;
+pub(crate) use self::{calls::CallsBuilder, parts::PartsBuilder};
+pub use crate::provider::ModelName;
 use crate::{message::Message, outcome::FinishReason, tool::ToolSpec};
 
 /// Something that answers requests with a stream of chunks.
@@ -49,6 +52,13 @@ pub trait Model: Send + Sync + 'static {
         &self,
         request: ModelRequest,
     ) -> impl Stream<Item = Result<ModelChunk, ModelError>> + Send + 'static;
+
+    /// The model's name, if it has one. It is stored with each run ([`Started::model`](crate::event::Started::model)),
+    /// and its provider decides to which models the parts of an answer are given back
+    /// ([`ModelChunk::Opaque`]): those of a model without a name are not kept.
+    fn name(&self) -> Option<ModelName> {
+        None
+    }
 }
 
 /// What a model is asked.
@@ -89,6 +99,10 @@ pub enum ModelChunk {
     Reasoning(Arc<str>),
     /// The next piece of a call of a tool.
     ToolCall(Box<ToolCallDelta>),
+    /// Something that only the model's provider can read, such as the signature of a thought: it is kept with the answer,
+    /// and given back to the same provider in later requests ([`Message::provider`]), in the order of these chunks, and
+    /// with what the model thought aloud. All parts of one answer have at most 1 MiB.
+    Opaque(Value),
     /// What the provider counted so far in this request. The last one counts.
     Usage(ModelUsage),
     /// The answer is over. The last chunk; whatever comes after it is not read.
@@ -98,6 +112,7 @@ pub enum ModelChunk {
 /// A piece of a call of a tool. Pieces of one call share its index; of `id` and `name` the first that is given counts,
 /// and the `arguments` are joined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ToolCallDelta {
     /// Which call of the answer, from 0.
     pub index: u32,
@@ -109,13 +124,61 @@ pub struct ToolCallDelta {
     pub arguments: String,
 }
 
-/// What a provider counted in one request.
+impl ToolCallDelta {
+    /// A piece of call number `index` with nothing in it.
+    pub fn new(index: u32) -> ToolCallDelta {
+        ToolCallDelta {
+            index,
+            ..ToolCallDelta::default()
+        }
+    }
+
+    /// The same, with the call's id.
+    pub fn id(mut self, id: impl Into<String>) -> ToolCallDelta {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// The same, with the tool's name.
+    pub fn name(mut self, name: impl Into<String>) -> ToolCallDelta {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The same, with a piece of the arguments.
+    pub fn arguments(mut self, arguments: impl Into<String>) -> ToolCallDelta {
+        self.arguments = arguments.into();
+        self
+    }
+}
+
+/// What a provider counted in one request, as far as it says so. The numbers are those of [`Usage`](crate::usage::Usage).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ModelUsage {
-    /// Tokens that went in, when the provider says so.
+    /// Tokens that went in.
     pub input_tokens: Option<u64>,
-    /// Tokens that came out so far, when the provider says so.
+    /// Tokens that came out so far.
     pub output_tokens: Option<u64>,
+    /// Those of the input that the provider had read before.
+    pub cached_input_tokens: Option<u64>,
+    /// Those of the input that it has kept for later requests.
+    pub cache_write_tokens: Option<u64>,
+    /// Those of the output that the model thought and did not say.
+    pub reasoning_tokens: Option<u64>,
+}
+
+impl ModelUsage {
+    /// So many tokens in and out, and nothing more.
+    pub const fn new(input_tokens: u64, output_tokens: u64) -> ModelUsage {
+        ModelUsage {
+            input_tokens: Some(input_tokens),
+            output_tokens: Some(output_tokens),
+            cached_input_tokens: None,
+            cache_write_tokens: None,
+            reasoning_tokens: None,
+        }
+    }
 }
 
 /// Whether a failed request may be repeated. Only asked before the first byte of output.
@@ -151,6 +214,7 @@ pub enum ModelErrorKind {
 /// How a model failed. The message is for a person to read, names the place, and holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
+#[non_exhaustive]
 pub struct ModelError {
     /// What kind of thing failed.
     pub kind: ModelErrorKind,
@@ -183,11 +247,16 @@ pub(crate) type Chunks = BoxStream<'static, Result<ModelChunk, ModelError>>;
 /// The object-safe twin of [`Model`], so that an agent needs no type parameter.
 pub(crate) trait DynModel: Send + Sync {
     fn stream(&self, request: ModelRequest) -> Chunks;
+    fn name(&self) -> Option<ModelName>;
 }
 
 impl<M: Model> DynModel for M {
     fn stream(&self, request: ModelRequest) -> Chunks {
         Model::stream(self, request).boxed()
+    }
+
+    fn name(&self) -> Option<ModelName> {
+        Model::name(self)
     }
 }
 

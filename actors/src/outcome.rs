@@ -9,6 +9,7 @@ use crate::{cancel::Receipt, status::RunStatus, usage::Usage};
 /// Why a model stopped speaking.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum FinishReason {
     /// It had said what it had to say.
     Stop,
@@ -28,6 +29,7 @@ pub enum FinishReason {
 
 /// A whole answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Reply {
     /// What the model said, in all its turns. An answer that a crash had cut, and that was asked for again, is not part
     /// of it.
@@ -41,8 +43,21 @@ pub struct Reply {
     pub usage: Usage,
 }
 
+impl Reply {
+    /// An answer with these words, and nothing thought aloud.
+    pub fn new(text: impl Into<String>, finish: FinishReason, usage: Usage) -> Reply {
+        Reply {
+            text: text.into(),
+            reasoning: String::new(),
+            finish,
+            usage,
+        }
+    }
+}
+
 /// What a cancelled run had said, and what its cancel did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Partial {
     /// What the model had said until then.
     pub text: String,
@@ -53,9 +68,27 @@ pub struct Partial {
     pub receipt: Receipt,
 }
 
+impl Partial {
+    /// These words, nothing thought aloud, and what the cancel did.
+    pub fn new(text: impl Into<String>, receipt: Receipt) -> Partial {
+        Partial {
+            text: text.into(),
+            reasoning: String::new(),
+            receipt,
+        }
+    }
+
+    /// The same, with what was thought aloud.
+    pub fn reasoning(mut self, reasoning: impl Into<String>) -> Partial {
+        self.reasoning = reasoning.into();
+        self
+    }
+}
+
 /// What kind of thing failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ErrorReason {
     /// The model, or the way to it, failed.
     Model,
@@ -76,6 +109,7 @@ pub enum ErrorReason {
 /// How a run failed, and what it had said until then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
+#[non_exhaustive]
 pub struct RunError {
     /// What kind of thing failed.
     pub reason: ErrorReason,
@@ -88,6 +122,24 @@ pub struct RunError {
     pub reasoning: String,
     /// Tokens used.
     pub usage: Usage,
+}
+
+impl RunError {
+    /// A failure of a run that had said `text` and thought nothing aloud.
+    pub fn new(
+        reason: ErrorReason,
+        message: impl Into<String>,
+        text: impl Into<String>,
+        usage: Usage,
+    ) -> RunError {
+        RunError {
+            reason,
+            message: message.into(),
+            text: text.into(),
+            reasoning: String::new(),
+            usage,
+        }
+    }
 }
 
 /// How a run ended. A cancelled run is no error: it has a value.

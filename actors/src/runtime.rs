@@ -102,6 +102,7 @@ impl Default for RuntimeConfig {
 
 /// A run that has not ended, as [`Runtime::list`] shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RunInfo {
     /// Which run.
     pub run_id: RunId,
@@ -109,6 +110,12 @@ pub struct RunInfo {
     pub agent: Arc<str>,
     /// Its session, if any.
     pub session_id: Option<Arc<str>>,
+    /// The user it is for, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<Arc<str>>,
+    /// The run that started it, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<RunId>,
     /// Where it stands.
     pub status: RunStatus,
 }
@@ -193,11 +200,16 @@ impl Runtime {
         self.registry()
             .all()
             .into_iter()
-            .map(|log| RunInfo {
-                run_id: log.id,
-                agent: log.agent.clone(),
-                session_id: log.session_id.clone(),
-                status: log.status(),
+            .map(|log| {
+                let started = log.started();
+                RunInfo {
+                    run_id: log.id,
+                    agent: log.agent.clone(),
+                    session_id: log.session_id.clone(),
+                    user_id: started.as_ref().and_then(|run| run.user_id.clone()),
+                    parent: started.and_then(|run| run.parent),
+                    status: log.status(),
+                }
             })
             .filter(|info| !info.status.is_ended() && info.status != RunStatus::Paused)
             .collect()

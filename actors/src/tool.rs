@@ -28,10 +28,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub use self::{
     any::{AnyTool, ToolSpec},
     context::{Process, ToolContext},
-    fns::{blocking_fn, from_fn, from_schema},
+    fns::{blocking_fn, external, from_fn, from_schema},
 };
 pub(crate) use self::{
-    any::{CallFault, in_bounds, panicked},
+    any::{CallFault, in_bounds, panicked, too_long},
     context::Caller,
 };
 
@@ -85,6 +85,9 @@ pub struct ToolSettings {
     pub timeout: Option<Duration>,
     /// Whether a person has to approve each call: the run is paused until then. Default: no.
     pub confirm: bool,
+    /// Whether the caller does it, and not this process: each call pauses the run until somebody gives its output
+    /// ([`Decision::Answer`](crate::event::Decision::Answer)). Default: no.
+    pub external: bool,
     /// Whether a call whose outcome is not known may be made again. Default: no.
     pub repeatable: bool,
     /// How many bytes of output the model is shown at most; a call with more has failed. Default: 1 MiB. Of how a call
@@ -98,6 +101,7 @@ impl Default for ToolSettings {
             on_cancel: OnCancel::Drop,
             timeout: None,
             confirm: false,
+            external: false,
             repeatable: false,
             max_output_bytes: 1024 * 1024,
         }

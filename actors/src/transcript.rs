@@ -11,11 +11,12 @@ mod sendable;
 
 use std::sync::Arc;
 
-pub(crate) use self::sendable::is_tool_name;
 use self::sendable::sendable;
+pub(crate) use self::sendable::{is_object, is_tool_name};
 use crate::{
     event::{EventKind, ModelRequestCompleted},
     message::{Message, ToolCall},
+    provider::ProviderParts,
     status::RunStatus,
 };
 
@@ -36,8 +37,8 @@ const NOT_FINISHED: &str = "not finished";
 pub(crate) struct Transcript {
     /// What is settled: nothing comes in between any more.
     shown: Vec<Message>,
-    /// The words of the answer under way.
-    answer: Option<String>,
+    /// The answer under way.
+    answer: Option<Answer>,
     /// The last answer, where it asked for tools.
     round: Option<Round>,
     /// What came from outside since that answer: it is shown after the results.
@@ -47,10 +48,18 @@ pub(crate) struct Transcript {
     asked: bool,
 }
 
+/// An answer, as far as it goes.
+#[derive(Clone, Debug, Default)]
+struct Answer {
+    text: String,
+    reasoning: String,
+}
+
 /// An answer that asked for tools.
 #[derive(Clone, Debug)]
 struct Round {
     text: Arc<str>,
+    provider: Option<Arc<ProviderParts>>,
     calls: Vec<Call>,
 }
 
@@ -83,14 +92,19 @@ impl Transcript {
                 self.asked = true;
                 self.close_round();
                 self.drop_answer();
-                self.answer = Some(String::new());
+                self.answer = Some(Answer::default());
             }
             EventKind::Content { text } => {
-                self.answer.get_or_insert_default().push_str(text);
+                self.answer.get_or_insert_default().text.push_str(text);
+            }
+            EventKind::ReasoningContent { text } => {
+                self.answer.get_or_insert_default().reasoning.push_str(text);
             }
             EventKind::ModelRequestCompleted(completed) => self.completed(completed),
             EventKind::ToolCallStarted(call) => {
                 if let Some(open) = self.open(&call.id) {
+                    // Whoever approved it may have changed its arguments.
+                    open.call = call.clone();
                     open.begun = true;
                 }
             }
@@ -102,9 +116,8 @@ impl Transcript {
             }
             // After a crash the model is asked again: what it had said before belongs to no answer.
             EventKind::Continued(_) => self.drop_answer(),
-            EventKind::Completed { .. } => self.close_answer(&[]),
-            EventKind::ReasoningContent { .. }
-            | EventKind::ToolCallProgress(_)
+            EventKind::Completed { .. } => self.close_answer(&[], None),
+            EventKind::ToolCallProgress(_)
             | EventKind::ToolCallProcess(_)
             | EventKind::CancelRequested { .. }
             | EventKind::Paused(_)
@@ -139,7 +152,7 @@ impl Transcript {
         if let Some(mark) = mark {
             let said = self.answer.take();
             if marked {
-                self.mark(said.as_deref().unwrap_or_default(), mark);
+                self.mark(&said.unwrap_or_default().text, mark);
             }
         }
         self.settle();
@@ -170,14 +183,15 @@ impl Transcript {
             // The attempt failed before anything was heard of it; another follows.
             self.drop_answer();
         } else if completed.fault.is_none() {
-            self.close_answer(&completed.calls);
+            self.close_answer(&completed.calls, completed.provider.as_deref());
         }
         // A request that failed for good leaves its answer unfinished: the run's ending says so.
     }
 
-    fn close_answer(&mut self, calls: &[Arc<ToolCall>]) {
+    fn close_answer(&mut self, calls: &[Arc<ToolCall>], parts: Option<&ProviderParts>) {
         self.close_round();
-        let text = self.answer.take().unwrap_or_default();
+        let Answer { text, reasoning } = self.answer.take().unwrap_or_default();
+        let provider = parts.map(|parts| Arc::new(parts.clone().reasoning(reasoning)));
         if !calls.is_empty() {
             let open = |call: &Arc<ToolCall>| Call {
                 call: call.clone(),
@@ -186,10 +200,15 @@ impl Transcript {
             };
             self.round = Some(Round {
                 text: text.into(),
+                provider,
                 calls: calls.iter().map(open).collect(),
             });
         } else if !is_blank(&text) {
-            self.shown.push(Message::assistant(text));
+            self.shown.push(Message::Assistant {
+                text: text.into(),
+                calls: Vec::new(),
+                provider,
+            });
         }
     }
 
@@ -231,6 +250,7 @@ impl Transcript {
                 .iter()
                 .map(|call| sendable(&call.call))
                 .collect(),
+            provider: round.provider,
         });
         self.shown
             .extend(round.calls.into_iter().map(|call| Message::Tool {

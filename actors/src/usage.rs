@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Where a number of tokens comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum UsageSource {
     /// No model was asked, so there is nothing to count.
     #[default]
@@ -68,21 +69,38 @@ impl Prices {
     }
 }
 
-/// Tokens used by a run, over all its requests.
+/// Tokens used, by one request or by a run over all its requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Usage {
     /// Tokens that went to the model.
     pub input_tokens: u64,
     /// Tokens that came from it.
     pub output_tokens: u64,
-    /// Where the two numbers come from.
+    /// Those of the input that the provider had read before, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input_tokens: Option<u64>,
+    /// Those of the input that the provider has kept for later requests, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<u64>,
+    /// Those of the output that the model thought and did not say, where the provider says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_tokens: Option<u64>,
+    /// Where the numbers of input and output come from.
     pub source: UsageSource,
 }
 
 impl Usage {
-    /// All tokens, in and out.
-    pub const fn tokens(&self) -> u64 {
-        self.input_tokens.saturating_add(self.output_tokens)
+    /// So many tokens in and out, and nothing known of what they were.
+    pub const fn new(input_tokens: u64, output_tokens: u64, source: UsageSource) -> Usage {
+        Usage {
+            input_tokens,
+            output_tokens,
+            cached_input_tokens: None,
+            cache_write_tokens: None,
+            reasoning_tokens: None,
+            source,
+        }
     }
 
     /// Both together. It is an estimate where one of the two is.
@@ -90,12 +108,28 @@ impl Usage {
         Usage {
             input_tokens: self.input_tokens.saturating_add(other.input_tokens),
             output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cached_input_tokens: sum(self.cached_input_tokens, other.cached_input_tokens),
+            cache_write_tokens: sum(self.cache_write_tokens, other.cache_write_tokens),
+            reasoning_tokens: sum(self.reasoning_tokens, other.reasoning_tokens),
             source: match (self.source, other.source) {
                 (UsageSource::None, source) | (source, UsageSource::None) => source,
                 (UsageSource::Provider, UsageSource::Provider) => UsageSource::Provider,
                 (UsageSource::Estimate, _) | (_, UsageSource::Estimate) => UsageSource::Estimate,
             },
         }
+    }
+
+    /// All tokens, in and out.
+    pub const fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+}
+
+/// A sum of numbers of which each may be unknown.
+const fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.saturating_add(b)),
+        (known, None) | (None, known) => known,
     }
 }
 

@@ -52,6 +52,7 @@ async fn cut_in(state: Activity, model: Storyteller, text: &str) {
             })
             .await;
         }
+        other => panic!("nothing is known of {other:?}"),
     }
     let asked = Instant::now();
     let outcome = run.cancel().await;
@@ -146,10 +147,7 @@ async fn a_cancel_is_heard_while_pending() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancel_at_every_event_of_a_run_keeps_the_history_valid() {
-    let usage = ModelUsage {
-        input_tokens: Some(5),
-        output_tokens: Some(2),
-    };
+    let usage = ModelUsage::new(5, 2);
     // Connected, two thoughts, two words, usage, two words, finished.
     const CHUNKS: usize = 9;
     for cut in 0..=CHUNKS {
@@ -228,10 +226,7 @@ async fn a_cancel_holds_when_its_answer_is_not_awaited() {
 
 #[tokio::test(start_paused = true)]
 async fn the_receipt_says_where_its_tokens_come_from() {
-    let usage = ModelUsage {
-        input_tokens: Some(11),
-        output_tokens: Some(2),
-    };
+    let usage = ModelUsage::new(11, 2);
     // Connected and two words, and in the second case the report.
     for (model, chunks, expected) in [
         (

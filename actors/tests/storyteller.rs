@@ -50,11 +50,8 @@ async fn go_on(model: &Storyteller, messages: &mut Vec<Message>) -> bool {
             ModelChunk::Text(words) => text.push_str(&words),
             ModelChunk::ToolCall(delta) => {
                 if delta.index as usize == calls.len() {
-                    calls.push(ToolCall {
-                        id: delta.id.unwrap().into(),
-                        name: delta.name.unwrap().into(),
-                        arguments: "".into(),
-                    });
+                    let (id, name) = (delta.id.unwrap(), delta.name.unwrap());
+                    calls.push(ToolCall::new(id, name, ""));
                 }
                 let call = calls.last_mut().unwrap();
                 call.arguments = format!("{}{}", call.arguments, delta.arguments).into();
@@ -64,20 +61,14 @@ async fn go_on(model: &Storyteller, messages: &mut Vec<Message>) -> bool {
     }
     let calls: Vec<Arc<ToolCall>> = calls.into_iter().map(Arc::new).collect();
     let results: Vec<Message> = calls.iter().map(|call| result(&call.id)).collect();
-    messages.push(Message::Assistant {
-        text: text.into(),
-        calls,
-    });
+    messages.push(Message::calling(text, calls));
     let called = !results.is_empty();
     messages.extend(results);
     called
 }
 
 fn result(id: &str) -> Message {
-    Message::Tool {
-        call_id: id.into(),
-        text: "-3".into(),
-    }
+    Message::tool(id, "-3")
 }
 
 fn question() -> Vec<Message> {
@@ -125,17 +116,9 @@ async fn turns_of_calls_follow_one_another_with_words_before_them() {
         r#"connected | "Let " | "me " | "look." | 0:call-1-0:f: | 0:::{} | 1:call-1-1:g: | 1:::no é | ToolCalls"#
     );
     // What was no JSON has been put right by whoever keeps the conversation.
-    let call = |id: &str, name: &str| {
-        Arc::new(ToolCall {
-            id: id.into(),
-            name: name.into(),
-            arguments: "{}".into(),
-        })
-    };
-    messages.push(Message::Assistant {
-        text: "Let me look.".into(),
-        calls: vec![call("call-1-0", "f"), call("call-1-1", "g")],
-    });
+    let call = |id: &str, name: &str| Arc::new(ToolCall::new(id, name, "{}"));
+    let calls = vec![call("call-1-0", "f"), call("call-1-1", "g")];
+    messages.push(Message::calling("Let me look.", calls));
     messages.extend([result("call-1-1"), result("call-1-0")]);
     let second = "connected | 0:call-2-0:h: | 0:::{} | ToolCalls";
     assert_eq!(told(&model, &messages).await, second);
@@ -209,10 +192,8 @@ async fn each_piece_of_a_call_waits_at_the_gate() {
 #[tokio::test]
 async fn whatever_happens_at_a_word_happens_at_a_piece_of_a_call() {
     let error = ModelError::new(ModelErrorKind::Connection, "reset");
-    let usage = ModelUsage {
-        input_tokens: Some(3),
-        output_tokens: None,
-    };
+    let mut usage = ModelUsage::default();
+    usage.input_tokens = Some(3);
     let head = "connected | \"Hm.\" | 0:call-1-0:forecast:";
     let model = caller().saying_first("Hm.");
     let failing = model.clone().fail_at(2, error.clone());
@@ -253,14 +234,8 @@ async fn what_is_to_happen_can_be_kept_to_one_turn() {
 #[tokio::test]
 async fn a_conversation_that_no_provider_would_take_is_refused() {
     let mut messages = question();
-    messages.push(Message::Assistant {
-        text: "".into(),
-        calls: vec![Arc::new(ToolCall {
-            id: "a".into(),
-            name: "f".into(),
-            arguments: "{}".into(),
-        })],
-    });
+    let call = ToolCall::new("a", "f", "{}");
+    messages.push(Message::calling("", vec![Arc::new(call)]));
     messages.push(Message::user("Never mind."));
     let (at, id) = (2, "a".to_owned());
     assert_eq!(check_chat(&messages), Err(ChatFault::NoResult { at, id }));

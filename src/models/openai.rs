@@ -16,7 +16,7 @@ use std::{fmt, sync::Arc};
 use futures::Stream;
 use quell_actors::{
     Model,
-    model::{ModelChunk, ModelError, ModelRequest},
+    model::{ModelChunk, ModelError, ModelName, ModelRequest},
 };
 
 use self::{connection::Connection, request::Asking};
@@ -100,6 +100,11 @@ impl Model for OpenAiChat {
         request: ModelRequest,
     ) -> impl Stream<Item = Result<ModelChunk, ModelError>> + Send + 'static {
         answer::stream(self.connection.clone(), self.asking.clone(), request)
+    }
+
+    fn name(&self) -> Option<ModelName> {
+        let asking = &self.asking;
+        Some(ModelName::new(asking.provider.clone(), &*asking.model))
     }
 }
 

@@ -126,7 +126,9 @@ async fn decide_all(file: &Path) {
             panic!("{head:?} waits, and says {event:?}");
         };
         let calls = paused.calls.iter();
-        let decisions = calls.fold(Decisions::new(), |all, call| all.approve(call.id.clone()));
+        let decisions = calls.fold(Decisions::new(), |all, waiting| {
+            all.approve(waiting.call.id.clone())
+        });
         runtime.continue_run(run.id(), decisions).await.unwrap();
         let outcome = run.outcome().await.unwrap();
         assert_eq!(outcome.status(), RunStatus::Completed, "{outcome:?}");

@@ -207,9 +207,9 @@ pub(crate) async fn follow(run: &Run) -> Option<Arc<Paused>> {
 
 async fn decide(runtime: &Runtime, run: &Run, paused: &Paused, approve: bool) {
     let calls = paused.calls.iter();
-    let decisions = calls.fold(Decisions::new(), |decisions, call| match approve {
-        true => decisions.approve(call.id.clone()),
-        false => decisions.reject(call.id.clone(), "No."),
+    let decisions = calls.fold(Decisions::new(), |decisions, waiting| match approve {
+        true => decisions.approve(waiting.call.id.clone()),
+        false => decisions.reject(waiting.call.id.clone(), "No."),
     });
     // A cancel may have come first.
     let _ = runtime.continue_run(run.id(), decisions).await;

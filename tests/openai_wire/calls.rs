@@ -284,21 +284,11 @@ async fn tools_and_calls_are_sent_with_a_request() {
     let parameters = json!({"type": "object", "properties": {}});
     let clock = |_: Value, _: ToolContext| async { Ok("noon") };
     let clock = tool::from_schema("clock", "The time.", parameters.clone(), clock);
-    let call = quell::message::ToolCall {
-        id: "a".into(),
-        name: "clock".into(),
-        arguments: "{}".into(),
-    };
+    let call = quell::message::ToolCall::new("a", "clock", "{}");
     let messages = [
         Message::user("What time is it?"),
-        Message::Assistant {
-            text: "".into(),
-            calls: vec![call.into()],
-        },
-        Message::Tool {
-            call_id: "a".into(),
-            text: "noon".into(),
-        },
+        Message::calling("", vec![call.into()]),
+        Message::tool("a", "noon"),
     ];
     let request = ModelRequest::new(messages).tools([clock.spec().clone()]);
     let answer = server.answer(format!("{EVENTS}{}", finish("stop")));

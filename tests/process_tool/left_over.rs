@@ -19,13 +19,7 @@ fn boot() -> String {
 }
 
 fn note(group: u32, started: u64) -> ToolCallProcess {
-    ToolCallProcess {
-        id: "call-1".into(),
-        group,
-        started,
-        boot: boot().into(),
-        mark: Some("ours".into()),
-    }
+    ToolCallProcess::new("call-1", group, started, boot()).mark("ours")
 }
 
 /// Somebody who is not of a tool, in a group of their own. Killed with the test.

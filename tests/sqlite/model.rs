@@ -231,22 +231,19 @@ impl Pair {
 
 fn told(run: usize, seq: u64, kind: Kind) -> EventKind {
     match kind {
-        _ if seq == 1 => EventKind::Started(Arc::new(Started {
-            agent: format!("agent {}", run % 2).into(),
-            session_id: (run > 0).then(|| format!("session {}", run / 2).into()),
-            parent: None,
-            input: vec![Message::user("Go.")],
-        })),
+        _ if seq == 1 => {
+            let agent = format!("agent {}", run % 2);
+            let mut started = Started::new(agent, vec![Message::user("Go.")]);
+            started.session_id = (run > 0).then(|| format!("session {}", run / 2).into());
+            EventKind::Started(Arc::new(started))
+        }
         Kind::Said(length) => said(&"w".repeat(length)),
         Kind::Asked => EventKind::ModelRequestStarted {
             turn: 1,
             attempt: 1,
             input_bytes: None,
         },
-        Kind::Paused => EventKind::Paused(Arc::new(Paused {
-            calls: vec![],
-            expires_at: None,
-        })),
+        Kind::Paused => EventKind::Paused(Arc::new(Paused::new(vec![]))),
         Kind::Completed => completed(),
     }
 }

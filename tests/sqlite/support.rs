@@ -94,12 +94,9 @@ impl Hand {
     }
 
     pub(crate) fn started(&self) -> EventKind {
-        EventKind::Started(Arc::new(Started {
-            agent: "hand".into(),
-            session_id: self.session.clone(),
-            parent: None,
-            input: vec![Message::user("Go.")],
-        }))
+        let mut started = Started::new("hand", vec![Message::user("Go.")]);
+        started.session_id = self.session.clone();
+        EventKind::Started(Arc::new(started))
     }
 
     /// The append of `kinds`, to be sent now or again.
@@ -190,12 +187,7 @@ pub(crate) fn said(words: &str) -> EventKind {
 }
 
 pub(crate) fn completed() -> EventKind {
-    let reply = Reply {
-        text: "all of it".to_owned(),
-        reasoning: String::new(),
-        finish: FinishReason::Stop,
-        usage: Usage::default(),
-    };
+    let reply = Reply::new("all of it", FinishReason::Stop, Usage::default());
     EventKind::Completed {
         reply: Arc::new(reply),
     }

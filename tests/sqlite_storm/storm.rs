@@ -212,9 +212,9 @@ async fn decide(runtime: &Runtime, run: &Run, paused: &Paused, decision: u64) {
         return;
     }
     let calls = paused.calls.iter();
-    let decisions = calls.fold(Decisions::new(), |all, call| match decision {
-        1 => all.approve(call.id.clone()),
-        _ => all.reject(call.id.clone(), "No."),
+    let decisions = calls.fold(Decisions::new(), |all, waiting| match decision {
+        1 => all.approve(waiting.call.id.clone()),
+        _ => all.reject(waiting.call.id.clone(), "No."),
     });
     // Where the store is lost, or somebody else was quicker, the stream says what came of it.
     let _ = runtime.continue_run(run.id(), decisions).await;

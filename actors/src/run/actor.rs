@@ -162,7 +162,7 @@ impl RunActor {
         let ending = match (quietly_drop(driver), ending) {
             (Ok(()), ending) | (Err(_), ending @ Ending::Failed(..)) => ending,
             // What the model said is whole, and the fault is in the log of the process.
-            (Err(fault), ending @ Ending::Completed(_)) => {
+            (Err(fault), ending @ Ending::Completed(..)) => {
                 tracing::error!(run_id = %self.guard.log.id, fault);
                 ending
             }

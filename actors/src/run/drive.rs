@@ -20,7 +20,7 @@ use crate::{
     agent::Agent,
     cancel::{CancelReason, CancelRequest},
     message::Message,
-    model::{CallsBuilder, ModelChunk, ModelError},
+    model::{CallsBuilder, ModelChunk, ModelError, PartsBuilder},
     outcome::ErrorReason,
 };
 
@@ -42,6 +42,8 @@ pub(super) struct Driver {
     heard: bool,
     /// The tools that the model asks for.
     calls: CallsBuilder,
+    /// What its provider wants to be given back.
+    parts: PartsBuilder,
     /// Calls that begin as soon as it is stored that they do.
     begun: Option<Starting>,
     /// The store has to catch up before the model is read further; at first, it has to take the run.
@@ -86,6 +88,7 @@ impl Driver {
             attempt: 0,
             heard: false,
             calls: CallsBuilder::default(),
+            parts: PartsBuilder::default(),
             begun: None,
             full: true,
             closing: None,
@@ -248,9 +251,11 @@ impl Driver {
         }
         let instructions = self.work.agent().instructions();
         let system = (!instructions.is_empty()).then(|| Message::system(instructions));
+        let name = self.work.agent().model().name();
         let history = self.history.iter().cloned();
-        let said = self.log.transcript().messages();
-        system.into_iter().chain(history).chain(said).collect()
+        let said = history.chain(self.log.transcript().messages());
+        let shown = said.map(|message| message.shown_to(name.as_ref()));
+        system.into_iter().chain(shown).collect()
     }
 
     fn chunk(&mut self, chunk: ModelChunk, now: Instant) -> Next {
@@ -273,6 +278,13 @@ impl Driver {
                 }
                 let said = self.calls.said_bytes() - before;
                 return Next::Go(self.log.spoke_call(said, now));
+            }
+            ModelChunk::Opaque(part) => {
+                self.heard = true;
+                if let Err(error) = self.parts.push(part) {
+                    return Next::Over(Ending::Failed(ErrorReason::Model, error.to_string()));
+                }
+                return Next::Go(self.log.spoke_call(0, now));
             }
             ModelChunk::Usage(usage) => return Next::Go(self.log.reported(usage)),
             ModelChunk::Finished(reason) => return self.finished(reason),

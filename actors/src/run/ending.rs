@@ -10,6 +10,7 @@ use crate::{
     event::{EventKind, ModelRequestCompleted, ToolFault},
     machine::End,
     outcome::{ErrorReason, FinishReason, Partial, Reply, RunError},
+    provider::ProviderParts,
     store::AppendError,
     usage::Prices,
 };
@@ -17,8 +18,8 @@ use crate::{
 /// How a run is to end, if the law lets it.
 #[derive(Debug)]
 pub(crate) enum Ending {
-    /// The model finished.
-    Completed(FinishReason),
+    /// The model finished, and this is to be given back with its answer.
+    Completed(FinishReason, Option<Arc<ProviderParts>>),
     /// Something failed for good.
     Failed(ErrorReason, String),
     /// A cancel was accepted, and everything that was at work has been dropped.
@@ -47,9 +48,9 @@ pub(super) fn compose(
     let crashed = matches!(ending, Ending::Crashed);
     match end {
         End::Completed => {
-            let finish = match ending {
-                Ending::Completed(finish) => finish,
-                Ending::Failed(..) | Ending::Quiet | Ending::Crashed => FinishReason::Stop,
+            let (finish, provider) = match ending {
+                Ending::Completed(finish, provider) => (finish, provider),
+                Ending::Failed(..) | Ending::Quiet | Ending::Crashed => (FinishReason::Stop, None),
             };
             let (turn, attempt) = inner.request;
             let completed = ModelRequestCompleted {
@@ -58,6 +59,7 @@ pub(super) fn compose(
                 finish: finish.clone(),
                 usage: inner.tally.close(),
                 calls: Vec::new(),
+                provider,
                 fault: None,
                 retry_in_ms: None,
             };
@@ -78,7 +80,7 @@ pub(super) fn compose(
             let fault = match ending {
                 Ending::Failed(_, message) => Some(message),
                 Ending::Crashed => Some(CRASHED.to_owned()),
-                Ending::Completed(_) | Ending::Quiet => None,
+                Ending::Completed(..) | Ending::Quiet => None,
             };
             let cut = match crashed {
                 true => UNKNOWN,
@@ -100,7 +102,7 @@ pub(super) fn compose(
             let (reason, message) = match ending {
                 Ending::Failed(reason, message) => (reason, message),
                 Ending::Crashed => (ErrorReason::Interrupted, CRASHED.to_owned()),
-                Ending::Completed(_) | Ending::Quiet => {
+                Ending::Completed(..) | Ending::Quiet => {
                     (ErrorReason::Killed, "the run ended out of turn".to_owned())
                 }
             };

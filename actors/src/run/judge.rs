@@ -5,6 +5,7 @@
 mod budget;
 pub(crate) mod calls;
 mod end;
+mod notes;
 mod steer;
 
 use std::{
@@ -214,6 +215,7 @@ impl RunLog {
             finish: FinishReason::Failed,
             usage,
             calls: Vec::new(),
+            provider: None,
             fault: Some(fault),
             retry_in_ms: Some(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)),
         };

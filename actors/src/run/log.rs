@@ -240,20 +240,17 @@ impl RunLog {
     pub(super) fn write(&self, inner: &mut Inner, now: Instant, kind: EventKind) {
         let at = self.env.clock.at(now);
         inner.decided += 1;
-        if let Some(status) = kind.status()
+        let status = kind.status();
+        self.tape.push(at, kind);
+        if let Some(status) = status
             && (status != inner.status || inner.decided == 1)
         {
             inner.status = status;
-            inner.changes.push(StatusChange {
-                run_id: self.id,
-                agent: self.agent.clone(),
-                session_id: self.session_id.clone(),
-                seq: inner.decided,
-                at,
-                status,
-            });
+            if let Some(started) = self.started() {
+                let change = StatusChange::new(self.id, &started, inner.decided, at, status);
+                inner.changes.push(change);
+            }
         }
-        self.tape.push(at, kind);
     }
 
     /// The run's status now, which may be ahead of its stored events.
@@ -266,12 +263,17 @@ impl RunLog {
         self.lock().is_at_work()
     }
 
+    /// What was accepted. `None` for a log that does not hold its run from the start.
+    pub(crate) fn started(&self) -> Option<Arc<Started>> {
+        match self.tape.get(1)?.kind {
+            EventKind::Started(started) => Some(started),
+            _ => None,
+        }
+    }
+
     /// The run that started it, if any. Only for a log that holds its run from the start.
     pub(crate) fn parent(&self) -> Option<RunId> {
-        let EventKind::Started(started) = self.tape.get(1)?.kind else {
-            return None;
-        };
-        started.parent
+        self.started()?.parent
     }
 
     /// How long the run had been at work before it was last paused.

@@ -70,8 +70,9 @@ impl OpenCalls {
     }
 
     /// Writes down that a call begins. Until it does, what can be said of it is that it has not.
-    pub(super) fn begin(&mut self, id: &str) {
-        if let Some(open) = self.get_mut(id) {
+    pub(super) fn begin(&mut self, call: &Arc<ToolCall>) {
+        if let Some(open) = self.get_mut(&call.id) {
+            open.call = call.clone();
             open.begun = true;
             open.end = Some(ToolEnd::NotStarted);
         }

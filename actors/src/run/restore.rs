@@ -163,12 +163,16 @@ impl Inner {
                     self.tally.closed_with(completed.usage);
                     self.open.count += u32::try_from(completed.calls.len()).unwrap_or(u32::MAX);
                     let calls = completed.calls.iter().map(|call| bytes_of(call));
-                    self.count(
-                        calls.sum::<usize>() + completed.fault.as_ref().map_or(0, String::len),
-                    );
+                    let parts = completed.provider.as_ref().map_or(0, |parts| parts.bytes());
+                    let fault = completed.fault.as_ref().map_or(0, String::len);
+                    self.count(calls.sum::<usize>() + parts + fault);
                 }
                 EventKind::ToolCallStarted(call) => {
                     since.get_or_insert(event.at);
+                    let decided = decisions.iter().rfind(|(id, _)| *id == call.id);
+                    if let Some((_, Decision::ApproveWith(arguments))) = decided {
+                        self.count(arguments.len());
+                    }
                     decisions.retain(|(id, _)| *id != call.id);
                 }
                 EventKind::ToolCallCompleted(done) => self.count(done.output.len()),

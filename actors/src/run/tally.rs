@@ -63,9 +63,13 @@ impl Tally {
     /// The provider gave a number.
     pub(crate) fn reported(&mut self, usage: ModelUsage) {
         if let Some(open) = &mut self.open {
+            let before = open.reported;
             open.reported = ModelUsage {
-                input_tokens: usage.input_tokens.or(open.reported.input_tokens),
-                output_tokens: usage.output_tokens.or(open.reported.output_tokens),
+                input_tokens: usage.input_tokens.or(before.input_tokens),
+                output_tokens: usage.output_tokens.or(before.output_tokens),
+                cached_input_tokens: usage.cached_input_tokens.or(before.cached_input_tokens),
+                cache_write_tokens: usage.cache_write_tokens.or(before.cache_write_tokens),
+                reasoning_tokens: usage.reasoning_tokens.or(before.reasoning_tokens),
             };
             if usage.output_tokens.is_some() {
                 open.said_bytes = 0;
@@ -107,6 +111,9 @@ impl Open {
         let ModelUsage {
             input_tokens,
             output_tokens,
+            cached_input_tokens,
+            cache_write_tokens,
+            reasoning_tokens,
         } = self.reported;
         let exact = input_tokens.is_some() && output_tokens.is_some() && self.said_bytes == 0;
         Usage {
@@ -114,6 +121,9 @@ impl Open {
             output_tokens: output_tokens
                 .unwrap_or(0)
                 .saturating_add(estimate(self.said_bytes)),
+            cached_input_tokens,
+            cache_write_tokens,
+            reasoning_tokens,
             source: if exact {
                 UsageSource::Provider
             } else {
@@ -128,18 +138,11 @@ mod tests {
     use super::*;
 
     fn usage(input_tokens: u64, output_tokens: u64, source: UsageSource) -> Usage {
-        Usage {
-            input_tokens,
-            output_tokens,
-            source,
-        }
+        Usage::new(input_tokens, output_tokens, source)
     }
 
     fn report(input: u64, output: u64) -> ModelUsage {
-        ModelUsage {
-            input_tokens: Some(input),
-            output_tokens: Some(output),
-        }
+        ModelUsage::new(input, output)
     }
 
     #[test]

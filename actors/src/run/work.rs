@@ -263,7 +263,7 @@ impl Work {
         }
         let says = match &chunk {
             Some(Ok(ModelChunk::Text(text) | ModelChunk::Reasoning(text))) => !text.is_empty(),
-            Some(Ok(ModelChunk::ToolCall(_))) => true,
+            Some(Ok(ModelChunk::ToolCall(_) | ModelChunk::Opaque(_))) => true,
             Some(Ok(ModelChunk::Connected | ModelChunk::Usage(_))) => false,
             Some(Ok(ModelChunk::Finished(_)) | Err(_)) | None => {
                 return chunk.map_or(Heard::Closed, Heard::Chunk);

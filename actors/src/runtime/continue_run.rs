@@ -44,6 +44,20 @@ impl Decisions {
         self.decide(call, Decision::Approve)
     }
 
+    /// The call is made, with these arguments in place of the model's: a JSON object.
+    pub fn approve_with(
+        self,
+        call: impl Into<Arc<str>>,
+        arguments: impl Into<Arc<str>>,
+    ) -> Decisions {
+        self.decide(call, Decision::ApproveWith(arguments.into()))
+    }
+
+    /// The call is not made here: this is its output.
+    pub fn answer(self, call: impl Into<Arc<str>>, output: impl Into<Arc<str>>) -> Decisions {
+        self.decide(call, Decision::Answer(output.into()))
+    }
+
     /// The call is not made; the model is told so, in these words.
     pub fn reject(self, call: impl Into<Arc<str>>, words: impl Into<Arc<str>>) -> Decisions {
         self.decide(call, Decision::Reject(words.into()))
@@ -90,7 +104,7 @@ impl Runtime {
     /// while let Some(event) = events.next().await {
     ///     if let EventKind::Paused(paused) = event?.kind {
     ///         // Here a person is asked; the run may wait for days, and for another process.
-    ///         let decisions = Decisions::new().approve(paused.calls[0].id.clone()).by("ann");
+    ///         let decisions = Decisions::new().approve(paused.calls[0].call.id.clone()).by("ann");
     ///         runtime.continue_run(run.id(), decisions).await?;
     ///     }
     /// }
@@ -185,6 +199,8 @@ impl From<NotContinued> for ContinueError {
             NotContinued::NotPaused(status) => ContinueError::NotPaused { status },
             NotContinued::Undecided(call) => ContinueError::Undecided(call),
             NotContinued::UnknownCall(call) => ContinueError::UnknownCall(call),
+            NotContinued::NeedsAnswer(call) => ContinueError::NeedsAnswer(call),
+            NotContinued::InvalidArguments(call) => ContinueError::InvalidArguments(call),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     agent::Agent,
     cancel::{CancelReason, CancelRequest},
     error::StartError,
-    event::Started,
+    event::{Context, Started},
     id::RunId,
     message::Message,
     run::{
@@ -44,6 +44,8 @@ pub struct NewRun {
     session_id: Option<Arc<str>>,
     when_busy: WhenBusy,
     parent: Option<RunId>,
+    user_id: Option<Arc<str>>,
+    context: Option<Arc<Context>>,
     input: Vec<Message>,
 }
 
@@ -84,11 +86,26 @@ impl NewRun {
         self
     }
 
+    /// Names the user the run is for: 1 to 256 bytes, no control characters.
+    pub fn user(mut self, id: impl Into<Arc<str>>) -> NewRun {
+        self.user_id = Some(id.into());
+        self
+    }
+
+    /// Hands the run what its tools are to know, and what is to be stored with it.
+    pub fn context(mut self, context: impl Into<Arc<Context>>) -> NewRun {
+        self.context = Some(context.into());
+        self
+    }
+
     /// Makes it a child of the run whose tool starts it: when that run ends, in whatever way, this one is cancelled with
     /// the reason `Parent`. A child gets a slot at once, also beyond
     /// [`max_live_runs`](crate::runtime::RuntimeConfig::max_live_runs), since its parent waits for it with a slot.
+    ///
+    /// It is for the parent's user, unless it is for another one already.
     pub fn child_of(mut self, context: &ToolContext) -> NewRun {
         self.parent = Some(context.run_id());
+        self.user_id = self.user_id.or_else(|| context.user_id().map(Arc::from));
         self
     }
 }
@@ -126,6 +143,13 @@ pub(super) async fn start(
     if let Some(session) = &run.session_id {
         check_session(session).map_err(|bytes| StartError::InvalidSession { bytes })?;
     }
+    if let Some(user) = &run.user_id {
+        check_session(user).map_err(|bytes| StartError::InvalidUser { bytes })?;
+    }
+    let bytes = run.context.as_ref().map_or(0, |context| context.bytes());
+    if bytes > Context::MAX_BYTES {
+        return Err(StartError::LargeContext { bytes });
+    }
     if let Some(supervisor) = &supervisor
         && supervisor.get_status() >= ActorStatus::Draining
     {
@@ -145,7 +169,10 @@ pub(super) async fn start(
     let started = Started {
         agent: agent.shared_name(),
         session_id: run.session_id,
+        user_id: run.user_id,
         parent: run.parent,
+        model: agent.model().name(),
+        context: run.context.filter(|context| !context.is_empty()),
         input,
     };
     if let Some(session) = &asks.session {
@@ -201,7 +228,7 @@ pub(super) fn check_session(id: &str) -> Result<(), usize> {
 fn says_something(message: &Message) -> bool {
     match message {
         Message::System { text } | Message::User { text } => !text.is_empty(),
-        Message::Assistant { text, calls } => !text.is_empty() || !calls.is_empty(),
+        Message::Assistant { text, calls, .. } => !text.is_empty() || !calls.is_empty(),
         Message::Tool { .. } => true,
     }
 }

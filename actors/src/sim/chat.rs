@@ -111,7 +111,7 @@ pub fn check_chat(messages: &[Message]) -> Result<(), ChatFault> {
         match message {
             Message::System { .. } => return Err(ChatFault::LateSystem { at }),
             Message::User { .. } => at += 1,
-            Message::Assistant { text, calls } if text.is_empty() && calls.is_empty() => {
+            Message::Assistant { text, calls, .. } if text.is_empty() && calls.is_empty() => {
                 return Err(ChatFault::EmptyAssistant { at });
             }
             Message::Assistant { calls, .. } => {

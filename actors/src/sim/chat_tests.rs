@@ -3,18 +3,11 @@ use std::sync::Arc;
 use super::*;
 
 fn call(id: &str, name: &str, arguments: &str) -> Arc<ToolCall> {
-    Arc::new(ToolCall {
-        id: id.into(),
-        name: name.into(),
-        arguments: arguments.into(),
-    })
+    Arc::new(ToolCall::new(id, name, arguments))
 }
 
 fn says(text: &str, calls: Vec<Arc<ToolCall>>) -> Message {
-    Message::Assistant {
-        text: text.into(),
-        calls,
-    }
+    Message::calling(text, calls)
 }
 
 /// An assistant that calls the tool `f` with these ids.
@@ -205,7 +198,7 @@ fn is_fine(messages: &[Message]) -> bool {
                 .iter()
                 .all(|message| matches!(message, Message::System { .. })),
             Message::User { .. } => true,
-            Message::Assistant { text, calls } => {
+            Message::Assistant { text, calls, .. } => {
                 let mut asked: Vec<&str> = calls.iter().map(|call| &*call.id).collect();
                 let mut answered: Vec<&str> = messages[at + 1..]
                     .iter()

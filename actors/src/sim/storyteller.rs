@@ -12,7 +12,7 @@ use super::{
     story::Source,
     stream,
 };
-use crate::model::{Model, ModelChunk, ModelError, ModelRequest, ModelUsage};
+use crate::model::{Model, ModelChunk, ModelError, ModelName, ModelRequest, ModelUsage};
 
 /// A model that tells a story, word by word, and may call tools first.
 ///
@@ -210,5 +210,9 @@ impl Model for Storyteller {
         request: ModelRequest,
     ) -> impl Stream<Item = Result<ModelChunk, ModelError>> + Send + 'static {
         stream::tell(self.0.clone(), request)
+    }
+
+    fn name(&self) -> Option<ModelName> {
+        Some(ModelName::new("sim", "storyteller"))
     }
 }

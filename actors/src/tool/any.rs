@@ -122,6 +122,12 @@ impl AnyTool {
         self
     }
 
+    /// Leaves each call to the caller ([`ToolSettings::external`]).
+    pub fn external(mut self) -> AnyTool {
+        self.settings.external = true;
+        self
+    }
+
     /// Says that a call may be made again ([`ToolSettings::repeatable`]).
     pub fn repeatable(mut self) -> AnyTool {
         self.settings.repeatable = true;
@@ -161,12 +167,7 @@ impl AnyTool {
             let output = result
                 .unwrap_or_else(|panic| Err(panicked(&last_words(panic))))
                 .map_err(|(kind, words)| (kind, in_bounds(words)))?;
-            if output.len() > most {
-                let bytes = output.len();
-                let told = format!("the output has {bytes} bytes, and at most {most} are allowed");
-                return Err((ToolFault::Failed, told.into()));
-            }
-            Ok(output)
+            too_long(&output, most).map_or(Ok(output), Err)
         }
         .boxed()
     }
@@ -211,6 +212,13 @@ pub(super) fn not_begun() -> CallFault {
 pub(crate) fn panicked(words: &str) -> CallFault {
     let told = format!("the tool panicked: {words}");
     (ToolFault::Panicked, in_bounds(told))
+}
+
+/// What the model is told of an output of more bytes than it may have.
+pub(crate) fn too_long(output: &str, most: usize) -> Option<CallFault> {
+    let bytes = output.len();
+    let told = || format!("the output has {bytes} bytes, and at most {most} are allowed");
+    (bytes > most).then(|| (ToolFault::Failed, told().into()))
 }
 
 /// As much of a fault's words as the model is told: they may quote what a tool was given, or hold whatever it met.

@@ -6,7 +6,12 @@ use futures::{FutureExt, future::BoxFuture};
 use tokio::sync::watch;
 
 use super::ToolError;
-use crate::{cancel::CancelReason, event::ToolCallProcess, id::RunId};
+use crate::{
+    cancel::CancelReason,
+    context::Context,
+    event::{Started, ToolCallProcess},
+    id::RunId,
+};
 
 /// Who called, as a tool sees it: the log of the run.
 pub(crate) trait Caller: Send + Sync {
@@ -21,6 +26,8 @@ pub(crate) trait Caller: Send + Sync {
 pub struct ToolContext {
     run_id: RunId,
     session_id: Option<Arc<str>>,
+    user_id: Option<Arc<str>>,
+    context: Arc<Context>,
     call_id: Arc<str>,
     told: watch::Receiver<Option<CancelReason>>,
     caller: Option<Arc<dyn Caller>>,
@@ -43,14 +50,17 @@ pub struct Process {
 impl ToolContext {
     pub(crate) fn new(
         run_id: RunId,
-        session_id: Option<Arc<str>>,
+        started: Option<&Started>,
         call_id: Arc<str>,
         told: watch::Receiver<Option<CancelReason>>,
         caller: Arc<dyn Caller>,
     ) -> ToolContext {
+        let context = started.and_then(|started| started.context.clone());
         ToolContext {
             run_id,
-            session_id,
+            session_id: started.and_then(|started| started.session_id.clone()),
+            user_id: started.and_then(|started| started.user_id.clone()),
+            context: context.unwrap_or_default(),
             call_id,
             told,
             caller: Some(caller),
@@ -63,6 +73,8 @@ impl ToolContext {
         let context = ToolContext {
             run_id: RunId::new(),
             session_id: None,
+            user_id: None,
+            context: Arc::default(),
             call_id: call_id.into(),
             told,
             caller: None,
@@ -81,6 +93,18 @@ impl ToolContext {
         self
     }
 
+    /// The same, of a run for this user.
+    pub fn for_user(mut self, id: impl Into<Arc<str>>) -> ToolContext {
+        self.user_id = Some(id.into());
+        self
+    }
+
+    /// The same, of a run with this context.
+    pub fn with_context(mut self, context: impl Into<Arc<Context>>) -> ToolContext {
+        self.context = context.into();
+        self
+    }
+
     /// The run that the call is of.
     pub fn run_id(&self) -> RunId {
         self.run_id
@@ -89,6 +113,16 @@ impl ToolContext {
     /// The session of the run, if any.
     pub fn session_id(&self) -> Option<&str> {
         self.session_id.as_deref()
+    }
+
+    /// The user the run is for, if any.
+    pub fn user_id(&self) -> Option<&str> {
+        self.user_id.as_deref()
+    }
+
+    /// What the run's caller handed to it beside its input; empty when that was nothing.
+    pub fn context(&self) -> &Context {
+        &self.context
     }
 
     /// The call's id, unique in its run and the same whenever the call is repeated. Together with

@@ -44,6 +44,17 @@ where
     AnyTool::from_parts(spec, ToolSettings::default(), work)
 }
 
+/// A tool that the caller does, and not this process ([`ToolSettings::external`]), such as one of a user's own machine. Its
+/// arguments have this JSON Schema.
+pub fn external(name: &str, about: &str, parameters: Value) -> AnyTool {
+    let nobody = |_: Value, _: ToolContext| async {
+        Err::<(), _>(ToolError::new(
+            "the caller does this, and it is not called here",
+        ))
+    };
+    from_schema(name, about, parameters, nobody).external()
+}
+
 /// A tool made of a closure that blocks its thread. It gets a thread of its own, which nothing can end: a call that is cut
 /// is told, by [`ToolContext::is_cancelled`], and abandoned; what it returns after that is not heard.
 pub fn blocking_fn<I, O, F>(name: &str, about: &str, call: F) -> AnyTool

@@ -20,7 +20,7 @@ const NO_NAME: &str = "invalid_tool_name";
 /// object, which some models mean by that. A name that can be no tool's becomes `invalid_tool_name`.
 pub(super) fn sendable(call: &Arc<ToolCall>) -> Arc<ToolCall> {
     let named = is_tool_name(&call.name);
-    let object = serde_json::from_str::<Map<String, Value>>(&call.arguments).is_ok();
+    let object = is_object(&call.arguments);
     if named && object {
         return call.clone();
     }
@@ -42,6 +42,11 @@ pub(super) fn sendable(call: &Arc<ToolCall>) -> Arc<ToolCall> {
     })
 }
 
+/// Whether arguments are a JSON object.
+pub(crate) fn is_object(arguments: &str) -> bool {
+    serde_json::from_str::<Map<String, Value>>(arguments).is_ok()
+}
+
 /// Whether a tool can have this name: 1 to 64 letters, digits, `_` and `-`.
 pub(crate) fn is_tool_name(name: &str) -> bool {
     let of_letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
@@ -56,11 +61,7 @@ mod tests {
     use crate::{message::Message, sim::check_chat};
 
     fn call(name: &str, arguments: &str) -> Arc<ToolCall> {
-        Arc::new(ToolCall {
-            id: "a".into(),
-            name: name.into(),
-            arguments: arguments.into(),
-        })
+        Arc::new(ToolCall::new("a", name, arguments))
     }
 
     #[track_caller]
@@ -97,7 +98,7 @@ mod tests {
         fn whatever_a_model_writes_can_be_sent_back(name in ".{0,70}", arguments in ".*|[\\[\\]{}\",:a1 ]{0,8}") {
             let messages = [
                 Message::user("?"),
-                Message::Assistant { text: "".into(), calls: vec![sendable(&call(&name, &arguments))] },
+                Message::calling("", vec![sendable(&call(&name, &arguments))]),
                 Message::Tool { call_id: "a".into(), text: "".into() },
             ];
             prop_assert_eq!(check_chat(&messages), Ok(()));

@@ -5,6 +5,7 @@ use crate::{
     cancel::{Activity, CancelReason, Receipt},
     event::{
         CancelRequested, Continued, Paused, Started, ToolCallCompleted, ToolCallError, ToolFault,
+        WaitingCall, WaitsFor,
     },
     id::Timestamp,
     outcome::{ErrorReason, FinishReason, Partial, Reply, RunError},
@@ -16,11 +17,7 @@ mod lawful;
 mod turn;
 
 fn call_with(id: &str, arguments: &str) -> Arc<ToolCall> {
-    Arc::new(ToolCall {
-        id: id.into(),
-        name: "look".into(),
-        arguments: arguments.into(),
-    })
+    Arc::new(ToolCall::new(id, "look", arguments))
 }
 
 fn call(id: &str) -> Arc<ToolCall> {
@@ -28,12 +25,7 @@ fn call(id: &str) -> Arc<ToolCall> {
 }
 
 fn started() -> EventKind {
-    EventKind::Started(Arc::new(Started {
-        agent: "guide".into(),
-        session_id: None,
-        parent: None,
-        input: vec![Message::user("Go.")],
-    }))
+    EventKind::Started(Arc::new(Started::new("guide", vec![Message::user("Go.")])))
 }
 
 fn asks() -> EventKind {
@@ -59,6 +51,7 @@ fn request(calls: Vec<Arc<ToolCall>>, fault: Option<&str>, retry_in_ms: Option<u
         finish: FinishReason::Stop,
         usage: Usage::default(),
         calls,
+        provider: None,
         fault: fault.map(str::to_owned),
         retry_in_ms,
     }))
@@ -97,9 +90,13 @@ fn steered(text: &str) -> EventKind {
     }
 }
 
+fn waits(call: Arc<ToolCall>) -> WaitingCall {
+    WaitingCall::new(call, WaitsFor::Approval)
+}
+
 fn paused(calls: &[&str]) -> EventKind {
     EventKind::Paused(Arc::new(Paused {
-        calls: calls.iter().map(|id| call(id)).collect(),
+        calls: calls.iter().map(|id| waits(call(id))).collect(),
         expires_at: None,
     }))
 }
@@ -178,7 +175,7 @@ fn lines(messages: &[Message]) -> Vec<String> {
         Message::System { text } => format!("system: {text}"),
         Message::User { text } => format!("user: {text}"),
         Message::Tool { call_id, text } => format!("{call_id}: {text}"),
-        Message::Assistant { text, calls } => {
+        Message::Assistant { text, calls, .. } => {
             let calls = calls
                 .iter()
                 .map(|call| format!(" {}({})", call.id, call.arguments));

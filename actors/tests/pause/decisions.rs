@@ -90,7 +90,7 @@ fn waiting(event: &RunEvent) -> Vec<String> {
     paused
         .calls
         .iter()
-        .map(|call| call.id.to_string())
+        .map(|waiting| waiting.call.id.to_string())
         .collect()
 }
 

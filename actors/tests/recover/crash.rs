@@ -106,8 +106,8 @@ impl Stage {
                 let decisions = paused
                     .calls
                     .iter()
-                    .fold(Decisions::new(), |decisions, call| {
-                        decisions.approve(call.id.clone())
+                    .fold(Decisions::new(), |decisions, waiting| {
+                        decisions.approve(waiting.call.id.clone())
                     });
                 let (runtime, id) = (process.runtime.clone(), self.id);
                 drop(tokio::spawn(async move {

@@ -81,16 +81,16 @@ impl Recorder {
 
 fn shown(message: &Message) -> String {
     match message {
-        Message::System { text } => format!("system: {text}"),
-        Message::User { text } => format!("user: {text}"),
-        Message::Assistant { text, calls } => {
+        Message::System { text, .. } => format!("system: {text}"),
+        Message::User { text, .. } => format!("user: {text}"),
+        Message::Assistant { text, calls, .. } => {
             let calls: String = calls
                 .iter()
                 .map(|call| format!(" {}({})", call.name, call.id))
                 .collect();
             format!("assistant: {text}{calls}")
         }
-        Message::Tool { call_id, text } => format!("tool {call_id}: {text}"),
+        Message::Tool { call_id, text, .. } => format!("tool {call_id}: {text}"),
     }
 }
 

@@ -61,8 +61,7 @@ async fn a_tool_is_called_and_its_result_goes_to_the_model() {
             (assistant.text(), assistant.calls().len()),
             ("Let me see. ", 1)
         );
-        let (call_id, text) = ("a".into(), "hi".into());
-        assert_eq!(*result, Message::Tool { call_id, text });
+        assert_eq!(*result, Message::tool("a", "hi"));
         nothing_left(&runtime);
     }
 }

@@ -82,6 +82,7 @@ pub(crate) fn check(events: &[RunEvent]) {
                         }
                         ToolEnd::NotStarted => fault == Some(ToolFault::NotStarted),
                         ToolEnd::Unknown => fault == Some(ToolFault::UnknownOutcome),
+                        other => panic!("nothing is known of {other:?}"),
                     };
                     assert!(fits, "{tool:?} has the result {fault:?}");
                 }

@@ -92,12 +92,9 @@ async fn a_model_that_gives_no_ids_at_all_is_served() {
 
 fn piece(index: u32, id: &str, name: &str, arguments: &str) -> ModelChunk {
     let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    ModelChunk::ToolCall(Box::new(ToolCallDelta {
-        index,
-        id: some(id),
-        name: some(name),
-        arguments: arguments.to_owned(),
-    }))
+    let mut delta = ToolCallDelta::new(index).arguments(arguments);
+    (delta.id, delta.name) = (some(id), some(name));
+    ModelChunk::ToolCall(Box::new(delta))
 }
 
 #[tokio::test(start_paused = true)]

@@ -88,11 +88,7 @@ async fn no_money_is_none_and_what_is_free_costs_nothing() {
 
 #[test]
 fn costs_are_exact_round_up_and_do_not_overflow() {
-    let usage = |input_tokens, output_tokens| Usage {
-        input_tokens,
-        output_tokens,
-        source: UsageSource::Provider,
-    };
+    let usage = |input, output| Usage::new(input, output, UsageSource::Provider);
     let cost = |prices: Prices, input, output| prices.cost(&usage(input, output)).as_millionths();
     assert_eq!(cost(PRICES, 0, 0), 0);
     assert_eq!(cost(PRICES, 1, 0), 3);

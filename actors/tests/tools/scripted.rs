@@ -85,19 +85,13 @@ pub(crate) fn text(words: &str) -> ModelChunk {
 
 /// A whole call in one piece.
 pub(crate) fn call(index: u32, id: &str, name: &str, arguments: &str) -> ModelChunk {
-    ModelChunk::ToolCall(Box::new(ToolCallDelta {
-        index,
-        id: (!id.is_empty()).then(|| id.to_owned()),
-        name: Some(name.to_owned()),
-        arguments: arguments.to_owned(),
-    }))
+    let mut delta = ToolCallDelta::new(index).name(name).arguments(arguments);
+    delta.id = (!id.is_empty()).then(|| id.to_owned());
+    ModelChunk::ToolCall(Box::new(delta))
 }
 
 pub(crate) fn usage(input: u64, output: u64) -> ModelChunk {
-    ModelChunk::Usage(ModelUsage {
-        input_tokens: Some(input),
-        output_tokens: Some(output),
-    })
+    ModelChunk::Usage(ModelUsage::new(input, output))
 }
 
 pub(crate) fn stop() -> ModelChunk {

@@ -9,15 +9,18 @@ use quell_actors::{
     CancelOutcome, CancelReason, CancelRequest, EventKind, RunEvent, RunId, RunStatus,
     cancel::{Activity, Receipt, ToolEnd, ToolReceipt},
     event::{
-        CancelRequested, Continued, Decision, ModelRequestCompleted, Paused, Started, StatusChange,
-        ToolCallCompleted, ToolCallError, ToolCallProcess, ToolCallProgress, ToolFault,
+        CancelRequested, Context, Continued, Decision, ModelRequestCompleted, Paused, Started,
+        StatusChange, ToolCallCompleted, ToolCallError, ToolCallProcess, ToolCallProgress,
+        ToolFault, WaitingCall, WaitsFor,
     },
     id::Timestamp,
-    message::{Message, ToolCall},
+    message::{Message, ProviderParts, ToolCall},
+    model::ModelName,
     outcome::{ErrorReason, FinishReason, Partial, Reply, RunError},
     usage::{Money, Usage, UsageSource},
 };
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
 
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
@@ -27,19 +30,11 @@ fn check<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: &
 }
 
 fn usage() -> Usage {
-    Usage {
-        input_tokens: 11,
-        output_tokens: 7,
-        source: UsageSource::Provider,
-    }
+    Usage::new(11, 7, UsageSource::Provider)
 }
 
 fn call() -> ToolCall {
-    ToolCall {
-        id: "call-1".into(),
-        name: "forecast".into(),
-        arguments: "{}".into(),
-    }
+    ToolCall::new("call-1", "forecast", "{}")
 }
 
 const USAGE: &str = r#"{"input_tokens":11,"output_tokens":7,"source":"provider"}"#;
@@ -65,12 +60,9 @@ fn kind(kind: EventKind, json: &str) {
 #[test]
 fn events_have_these_forms() {
     kind(
-        EventKind::Started(Arc::new(Started {
-            agent: "poet".into(),
-            session_id: Some("s-1".into()),
-            parent: None,
-            input: vec![Message::user("Sing.")],
-        })),
+        EventKind::Started(Arc::new(
+            Started::new("poet", vec![Message::user("Sing.")]).session("s-1"),
+        )),
         r#""event":"started","agent":"poet","session_id":"s-1","input":[{"role":"user","text":"Sing."}]"#,
     );
     kind(
@@ -90,27 +82,20 @@ fn events_have_these_forms() {
         r#""event":"reasoning_content","text":"hm""#,
     );
     kind(
-        EventKind::ModelRequestCompleted(Arc::new(ModelRequestCompleted {
-            turn: 1,
-            attempt: 1,
-            finish: FinishReason::Stop,
-            usage: usage(),
-            calls: vec![],
-            fault: None,
-            retry_in_ms: None,
-        })),
+        EventKind::ModelRequestCompleted(Arc::new(ModelRequestCompleted::new(
+            1,
+            1,
+            FinishReason::Stop,
+            usage(),
+        ))),
         r#""event":"model_request_completed","turn":1,"attempt":1,"finish":"stop","usage":USAGE"#,
     );
     kind(
-        EventKind::ModelRequestCompleted(Arc::new(ModelRequestCompleted {
-            turn: 1,
-            attempt: 1,
-            finish: FinishReason::Failed,
-            usage: usage(),
-            calls: vec![Arc::new(call())],
-            fault: Some("busy".into()),
-            retry_in_ms: Some(500),
-        })),
+        EventKind::ModelRequestCompleted(Arc::new(
+            ModelRequestCompleted::new(1, 1, FinishReason::Failed, usage())
+                .calls(vec![Arc::new(call())])
+                .retried("busy", 500),
+        )),
         r#""event":"model_request_completed","turn":1,"attempt":1,"finish":"failed","usage":USAGE,"calls":[{"id":"call-1","name":"forecast","arguments":"{}"}],"fault":"busy","retry_in_ms":500"#,
     );
     kind(
@@ -118,72 +103,52 @@ fn events_have_these_forms() {
         r#""event":"tool_call_started","id":"call-1","name":"forecast","arguments":"{}""#,
     );
     kind(
-        EventKind::ToolCallCompleted(Arc::new(ToolCallCompleted {
-            id: "call-1".into(),
-            output: "rain".into(),
-        })),
+        EventKind::ToolCallCompleted(Arc::new(ToolCallCompleted::new("call-1", "rain"))),
         r#""event":"tool_call_completed","id":"call-1","output":"rain""#,
     );
     kind(
-        EventKind::ToolCallError(Arc::new(ToolCallError {
-            id: "call-1".into(),
-            kind: ToolFault::Failed,
-            error: "no such city".into(),
-        })),
+        EventKind::ToolCallError(Arc::new(ToolCallError::new(
+            "call-1",
+            ToolFault::Failed,
+            "no such city",
+        ))),
         r#""event":"tool_call_error","id":"call-1","kind":"failed","error":"no such city""#,
     );
     kind(
         EventKind::CancelRequested {
-            cancel: Arc::new(CancelRequested {
-                reason: CancelReason::Requested,
-                by: Some("ann".into()),
-                cut: None,
-            }),
+            cancel: Arc::new(CancelRequested::new(CancelReason::Requested).by("ann")),
         },
         r#""event":"cancel_requested","cancel":{"reason":"requested","by":"ann"}"#,
     );
     kind(
-        EventKind::Paused(Arc::new(Paused {
-            calls: vec![Arc::new(call())],
-            expires_at: Some(Timestamp::from_millis(7)),
-        })),
+        EventKind::Paused(Arc::new(
+            Paused::new(vec![WaitingCall::new(call(), WaitsFor::Approval)])
+                .until(Timestamp::from_millis(7)),
+        )),
         r#""event":"paused","calls":[{"id":"call-1","name":"forecast","arguments":"{}"}],"expires_at":7"#,
     );
     kind(
-        EventKind::Continued(Arc::new(Continued {
-            by: Some("ann".into()),
-            decisions: vec![
+        EventKind::Continued(Arc::new(
+            Continued::new(vec![
                 ("call-1".into(), Decision::Approve),
                 ("call-2".into(), Decision::Reject("no".into())),
-            ],
-        })),
+            ])
+            .by("ann"),
+        )),
         r#""event":"continued","by":"ann","decisions":[["call-1","approve"],["call-2",{"reject":"no"}]]"#,
     );
     kind(
-        EventKind::ToolCallProgress(Arc::new(ToolCallProgress {
-            id: "call-1".into(),
-            text: "half".into(),
-        })),
+        EventKind::ToolCallProgress(Arc::new(ToolCallProgress::new("call-1", "half"))),
         r#""event":"tool_call_progress","id":"call-1","text":"half""#,
     );
     kind(
-        EventKind::ToolCallProcess(Arc::new(ToolCallProcess {
-            id: "call-1".into(),
-            group: 4,
-            started: 5,
-            boot: "b".into(),
-            mark: None,
-        })),
+        EventKind::ToolCallProcess(Arc::new(ToolCallProcess::new("call-1", 4, 5, "b"))),
         r#""event":"tool_call_process","id":"call-1","group":4,"started":5,"boot":"b""#,
     );
     kind(
-        EventKind::ToolCallProcess(Arc::new(ToolCallProcess {
-            id: "call-1".into(),
-            group: 4,
-            started: 5,
-            boot: "b".into(),
-            mark: Some("m".into()),
-        })),
+        EventKind::ToolCallProcess(Arc::new(
+            ToolCallProcess::new("call-1", 4, 5, "b").mark("m"),
+        )),
         r#""event":"tool_call_process","id":"call-1","group":4,"started":5,"boot":"b","mark":"m""#,
     );
     kind(
@@ -195,53 +160,83 @@ fn events_have_these_forms() {
 }
 
 #[test]
+fn what_a_caller_gives_has_these_forms() {
+    let map = |json: serde_json::Value| json.as_object().unwrap().clone();
+    let context = Context::new()
+        .metadata(map(json!({"tag": "a"})))
+        .dependencies(map(json!({"db": 1})))
+        .session_state(map(json!({"step": 2})));
+    let mut started = Started::new("poet", vec![]).user("ann");
+    started.model = Some(ModelName::new("example.org", "m-1"));
+    started.context = Some(Arc::new(context));
+    kind(
+        EventKind::Started(Arc::new(started)),
+        r#""event":"started","agent":"poet","user_id":"ann","model":{"provider":"example.org","id":"m-1"},"context":{"metadata":{"tag":"a"},"dependencies":{"db":1},"session_state":{"step":2}},"input":[]"#,
+    );
+    let waiting = |waits_for| vec![WaitingCall::new(call(), waits_for)];
+    kind(
+        EventKind::Paused(Arc::new(Paused::new(waiting(WaitsFor::Answer)))),
+        r#""event":"paused","calls":[{"id":"call-1","name":"forecast","arguments":"{}","waits_for":"answer"}]"#,
+    );
+    kind(
+        EventKind::Continued(Arc::new(Continued::new(vec![
+            ("call-1".into(), Decision::ApproveWith("{}".into())),
+            ("call-2".into(), Decision::Answer("rain".into())),
+        ]))),
+        r#""event":"continued","decisions":[["call-1",{"approve_with":"{}"}],["call-2",{"answer":"rain"}]]"#,
+    );
+}
+
+#[test]
+fn what_a_provider_says_of_itself_has_these_forms() {
+    let mut counted = usage();
+    counted.cached_input_tokens = Some(3);
+    counted.cache_write_tokens = Some(0);
+    counted.reasoning_tokens = Some(5);
+    check(
+        &counted,
+        r#"{"input_tokens":11,"output_tokens":7,"cached_input_tokens":3,"cache_write_tokens":0,"reasoning_tokens":5,"source":"provider"}"#,
+    );
+    let parts = || ProviderParts::new("p", vec![json!({"signature": "s"})]);
+    let mut completed = ModelRequestCompleted::new(1, 1, FinishReason::Stop, usage());
+    completed.provider = Some(Arc::new(parts()));
+    kind(
+        EventKind::ModelRequestCompleted(Arc::new(completed)),
+        r#""event":"model_request_completed","turn":1,"attempt":1,"finish":"stop","usage":USAGE,"provider":{"provider":"p","parts":[{"signature":"s"}]}"#,
+    );
+    check(
+        &Message::assistant("b").with_provider(parts().reasoning("hm")),
+        r#"{"role":"assistant","text":"b","provider":{"provider":"p","reasoning":"hm","parts":[{"signature":"s"}]}}"#,
+    );
+}
+
+#[test]
 fn endings_have_these_forms() {
     kind(
         EventKind::Completed {
-            reply: Arc::new(Reply {
-                text: "the sea".into(),
-                reasoning: String::new(),
-                finish: FinishReason::Length,
-                usage: usage(),
-            }),
+            reply: Arc::new(Reply::new("the sea", FinishReason::Length, usage())),
         },
         r#""event":"completed","reply":{"text":"the sea","finish":"length","usage":USAGE}"#,
     );
+    let (requested_at, took) = (Timestamp::from_millis(5), Duration::from_micros(1500));
+    let (reason, cut) = (CancelReason::Deadline, Activity::FirstToken);
+    let mut receipt = Receipt::new(requested_at, 2, reason, cut, took, usage());
+    receipt.cost = Some(Money::from_cents(2));
+    receipt.tools = vec![ToolReceipt::new("call-1", "forecast", ToolEnd::Stopped)];
+    receipt.children = vec![ID.parse().unwrap()];
+    let partial = Arc::new(Partial::new("the", receipt).reasoning("hm"));
     kind(
-        EventKind::Cancelled {
-            partial: Arc::new(Partial {
-                text: "the".into(),
-                reasoning: "hm".into(),
-                receipt: Receipt {
-                    requested_at: Timestamp::from_millis(5),
-                    seq: 2,
-                    reason: CancelReason::Deadline,
-                    by: None,
-                    cut: Activity::FirstToken,
-                    took: Duration::from_micros(1500),
-                    usage: usage(),
-                    cost: Some(Money::from_cents(2)),
-                    tools: vec![ToolReceipt {
-                        id: "call-1".into(),
-                        name: "forecast".into(),
-                        end: ToolEnd::Stopped,
-                    }],
-                    children: vec![ID.parse().unwrap()],
-                    fault: None,
-                },
-            }),
-        },
+        EventKind::Cancelled { partial },
         r#""event":"cancelled","partial":{"text":"the","reasoning":"hm","receipt":{"requested_at":5,"seq":2,"reason":"deadline","by":null,"cut":"first_token","took_us":1500,"usage":USAGE,"cost":20000,"tools":[{"id":"call-1","name":"forecast","end":"stopped"}],"children":["ID"],"fault":null}}"#,
     );
     kind(
         EventKind::Error {
-            error: Arc::new(RunError {
-                reason: ErrorReason::Truncated,
-                message: "cut off".into(),
-                text: "the".into(),
-                reasoning: String::new(),
-                usage: usage(),
-            }),
+            error: Arc::new(RunError::new(
+                ErrorReason::Truncated,
+                "cut off",
+                "the",
+                usage(),
+            )),
         },
         r#""event":"error","error":{"reason":"truncated","message":"cut off","text":"the","usage":USAGE}"#,
     );
@@ -359,28 +354,21 @@ fn the_other_words_have_these_forms() {
         r#"{"role":"assistant","text":"b"}"#,
     );
     check(
-        &Message::Assistant {
-            text: "".into(),
-            calls: vec![Arc::new(call())],
-        },
+        &Message::calling("", vec![Arc::new(call())]),
         r#"{"role":"assistant","text":"","calls":[{"id":"call-1","name":"forecast","arguments":"{}"}]}"#,
     );
     check(
-        &Message::Tool {
-            call_id: "call-1".into(),
-            text: "rain".into(),
-        },
+        &Message::tool("call-1", "rain"),
         r#"{"role":"tool","call_id":"call-1","text":"rain"}"#,
     );
     check(
-        &StatusChange {
-            run_id: ID.parse().unwrap(),
-            agent: "poet".into(),
-            session_id: None,
-            seq: 1,
-            at: Timestamp::from_millis(9),
-            status: RunStatus::Pending,
-        },
+        &StatusChange::new(
+            ID.parse().unwrap(),
+            &Started::new("poet", vec![]),
+            1,
+            Timestamp::from_millis(9),
+            RunStatus::Pending,
+        ),
         &format!(
             r#"{{"run_id":"{ID}","agent":"poet","session_id":null,"seq":1,"at":9,"status":"pending"}}"#
         ),

@@ -93,12 +93,7 @@ async fn append(store: &SqliteStore) -> Result<()> {
         at: Timestamp::from_millis(1_700_000_000_000 + seq),
         kind,
     };
-    let started = Started {
-        agent: "storyteller".into(),
-        session_id: None,
-        parent: None,
-        input: vec![Message::user("Tell me a story.")],
-    };
+    let started = Started::new("storyteller", vec![Message::user("Tell me a story.")]);
     let asked = EventKind::ModelRequestStarted {
         turn: 1,
         attempt: 1,

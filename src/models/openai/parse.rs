@@ -172,21 +172,18 @@ impl Parser {
             // Some servers send the object itself instead of its text.
             Some(object) => object.to_string(),
         };
-        chunks.push_back(ModelChunk::ToolCall(Box::new(ToolCallDelta {
-            index,
-            id: call.id.get().map(str::to_owned),
-            name: name.map(str::to_owned),
-            arguments,
-        })));
+        let mut delta = ToolCallDelta::new(index).arguments(arguments);
+        delta.id = call.id.get().map(str::to_owned);
+        delta.name = name.map(str::to_owned);
+        chunks.push_back(ModelChunk::ToolCall(Box::new(delta)));
         Ok(())
     }
 
     fn usage(&mut self, usage: &Maybe<Tokens>, chunks: &mut VecDeque<ModelChunk>) {
         let Some(tokens) = &usage.0 else { return };
-        let usage = ModelUsage {
-            input_tokens: tokens.prompt_tokens.0,
-            output_tokens: tokens.completion_tokens.0,
-        };
+        let mut usage = ModelUsage::default();
+        usage.input_tokens = tokens.prompt_tokens.0;
+        usage.output_tokens = tokens.completion_tokens.0;
         if usage != ModelUsage::default() && self.usage.replace(usage) != Some(usage) {
             chunks.push_back(ModelChunk::Usage(usage));
         }

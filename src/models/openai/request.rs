@@ -1,5 +1,7 @@
 //! What is sent.
 
+use std::sync::Arc;
+
 use quell_actors::{
     message::{Message, ToolCall},
     model::ModelRequest,
@@ -10,6 +12,8 @@ use serde_json::{Map, Value, json};
 /// What every request asks besides its messages.
 #[derive(Clone, Debug)]
 pub(super) struct Asking {
+    /// Whose model it is: what an answer wants to be given back is given back to the same one only.
+    pub(super) provider: Arc<str>,
     pub(super) model: String,
     pub(super) temperature: Option<f64>,
     pub(super) max_tokens: Option<u32>,
@@ -55,19 +59,19 @@ impl Asking {
 
 fn message(message: &Message) -> Value {
     match message {
-        Message::System { text } => json!({"role": "system", "content": &**text}),
-        Message::User { text } => json!({"role": "user", "content": &**text}),
-        Message::Assistant { text, calls } if calls.is_empty() => {
+        Message::System { text, .. } => json!({"role": "system", "content": &**text}),
+        Message::User { text, .. } => json!({"role": "user", "content": &**text}),
+        Message::Assistant { text, calls, .. } if calls.is_empty() => {
             json!({"role": "assistant", "content": &**text})
         }
-        Message::Assistant { text, calls } => {
+        Message::Assistant { text, calls, .. } => {
             // No words beside calls are null, as OpenAI writes it: Ollama takes that too where there are calls, and what
             // stands before Bedrock refuses an empty text.
             let content = (!text.is_empty()).then_some(&**text);
             let calls: Value = calls.iter().map(|asked| call(asked)).collect();
             json!({"role": "assistant", "content": content, "tool_calls": calls})
         }
-        Message::Tool { call_id, text } => {
+        Message::Tool { call_id, text, .. } => {
             json!({"role": "tool", "tool_call_id": &**call_id, "content": &**text})
         }
     }
@@ -89,14 +93,13 @@ fn tool(spec: &ToolSpec) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use quell_actors::{ToolContext, tool::from_schema};
 
     use super::*;
 
     fn asking(extra: Value) -> Asking {
         Asking {
+            provider: "p".into(),
             model: "m".into(),
             temperature: Some(0.5),
             max_tokens: Some(7),
@@ -202,21 +205,9 @@ mod tests {
 
     #[test]
     fn calls_and_their_results_are_told_as_they_stand() {
-        let call = |id: &str, arguments: &str| {
-            Arc::new(ToolCall {
-                id: id.into(),
-                name: "forecast".into(),
-                arguments: arguments.into(),
-            })
-        };
-        let tool = |id: &str, text: &str| Message::Tool {
-            call_id: id.into(),
-            text: text.into(),
-        };
-        let says = |text: &str, calls| Message::Assistant {
-            text: text.into(),
-            calls,
-        };
+        let call = |id: &str, arguments: &str| Arc::new(ToolCall::new(id, "forecast", arguments));
+        let tool = |id: &str, text: &str| Message::tool(id, text);
+        let says = |text: &str, calls| Message::calling(text, calls);
         let messages = [
             says("", vec![call("a", "{\"city\": 1.0}"), call("b", "{}")]),
             tool("a", "-3"),

@@ -83,6 +83,7 @@ pub struct OpenAiChatBuilder {
     pub(super) connect_timeout: Duration,
     pub(super) read_timeout: Duration,
     pub(super) max_event_bytes: usize,
+    provider: Option<String>,
     model: String,
     temperature: Option<f64>,
     max_tokens: Option<u32>,
@@ -101,6 +102,7 @@ impl OpenAiChatBuilder {
             connect_timeout: Duration::from_secs(10),
             read_timeout: Duration::from_secs(600),
             max_event_bytes: 8 * 1024 * 1024,
+            provider: None,
             model: "gpt-5-mini".to_owned(),
             temperature: None,
             max_tokens: None,
@@ -192,6 +194,16 @@ impl OpenAiChatBuilder {
         self
     }
 
+    /// The name of the provider, as runs store it. What an answer wants to be given back ([`ModelChunk::Opaque`]) is given
+    /// back to models of the same provider only. Default: the host of the base URL, with its port where that is not the
+    /// usual one.
+    ///
+    /// [`ModelChunk::Opaque`]: quell_actors::model::ModelChunk::Opaque
+    pub fn provider(mut self, name: impl Into<String>) -> Self {
+        self.provider = Some(name.into());
+        self
+    }
+
     /// The name of the model. Default: `gpt-5-mini`.
     pub fn model(mut self, name: impl Into<String>) -> Self {
         self.model = name.into();
@@ -240,8 +252,14 @@ impl OpenAiChatBuilder {
         let endpoint = self.endpoint()?;
         let headers = self.header_map(&endpoint)?;
         let is_openai = endpoint.host_str() == Some("api.openai.com");
+        let host = endpoint.host_str().unwrap_or_default();
+        let host = match endpoint.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
         let connection = Connection::new(&self, endpoint, headers)?;
         let asking = Asking {
+            provider: self.provider.unwrap_or(host).into(),
             model: self.model,
             temperature: self.temperature,
             max_tokens: self.max_tokens,

@@ -7,12 +7,7 @@ use super::*;
 
 fn start() -> (RunId, Expected, Events) {
     let run_id = RunId::new();
-    let started = Started {
-        agent: "test".into(),
-        session_id: None,
-        parent: None,
-        input: vec![Message::user("Go.")],
-    };
+    let started = Started::new("test", vec![Message::user("Go.")]);
     let event = RunEvent {
         run_id,
         seq: 1,

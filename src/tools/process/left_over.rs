@@ -214,15 +214,7 @@ mod tests {
     // Here and not from the outside, where a mistake would end everybody on this machine.
     #[test]
     fn no_note_means_everybody_or_ourselves() {
-        let group = |group| {
-            group_of(&ToolCallProcess {
-                id: "call-1".into(),
-                group,
-                started: 0,
-                boot: "".into(),
-                mark: None,
-            })
-        };
+        let group = |group| group_of(&ToolCallProcess::new("call-1", group, 0, ""));
         let mine = getpgrp().as_raw_nonzero().get().unsigned_abs();
         for refused in [0, 1, 1 << 31, u32::MAX, u32::MAX - 1, mine] {
             assert_eq!(group(refused), None, "{refused}");

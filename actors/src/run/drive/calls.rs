@@ -13,18 +13,20 @@ use crate::{
         ending::Ending,
         judge::{Verdict, calls::Plan},
     },
-    tool::{ToolContext, in_bounds},
+    tool::{ToolContext, in_bounds, too_long},
 };
 
 impl Driver {
     /// The model finished its answer: the run is over, unless tools are to be called or somebody has said something.
     pub(super) fn finished(&mut self, reason: FinishReason) -> Next {
         let calls = std::mem::take(&mut self.calls);
+        let parts = std::mem::take(&mut self.parts);
+        let provider = parts.finish(self.work.agent().model().name());
         if calls.is_empty() {
             if !self.log.is_steered(self.turn + 1) {
-                return Next::Over(Ending::Completed(reason));
+                return Next::Over(Ending::Completed(reason, provider));
             }
-            let verdict = self.log.turned(reason);
+            let verdict = self.log.turned(reason, provider);
             self.freshen();
             return Next::Go(verdict);
         }
@@ -37,7 +39,7 @@ impl Driver {
         }
         let used = self.used_ids();
         let calls = calls.finish(self.turn, &|id| used.contains(id));
-        if self.log.answered(reason, calls) == Verdict::Stop {
+        if self.log.answered(reason, calls, provider) == Verdict::Stop {
             return Next::Go(Verdict::Stop);
         }
         self.begin()
@@ -77,7 +79,8 @@ impl Driver {
                 continue;
             };
             let (log, id) = (self.log.clone(), call.id.clone());
-            let context = |told| ToolContext::new(log.id, log.session_id.clone(), id, told, log);
+            let started = log.started();
+            let context = |told| ToolContext::new(log.id, started.as_deref(), id, told, log);
             self.work
                 .calls()
                 .begin(&self.log.env.tokio, tool, call, context);
@@ -119,15 +122,29 @@ impl Driver {
 }
 
 /// What is to become of a call that has not begun.
-fn plan(agent: &Agent, call: &ToolCall, decision: Option<&Decision>) -> Plan {
-    let Some(tool) = agent.tool(&call.name) else {
-        let words = format!("there is no tool of the name {:?}", call.name);
-        return Plan::Refuse(ToolFault::UnknownTool, in_bounds(words));
-    };
-    match decision {
-        Some(Decision::Approve) => Plan::Begin,
-        Some(Decision::Reject(words)) => Plan::Refuse(ToolFault::Rejected, words.clone()),
-        None if tool.settings().confirm => Plan::Wait,
-        None => Plan::Begin,
+fn plan(agent: &Agent, call: &Arc<ToolCall>, decision: Option<&Decision>) -> Plan {
+    match (decision, agent.tool(&call.name)) {
+        // Given by the caller, whether there is such a tool here or not.
+        (Some(Decision::Answer(output)), tool) => {
+            let settings = tool.map(|tool| tool.settings().clone()).unwrap_or_default();
+            match too_long(output, settings.max_output_bytes) {
+                None => Plan::Answer(output.clone()),
+                Some((kind, words)) => Plan::Refuse(kind, words),
+            }
+        }
+        (_, None) => {
+            let words = format!("there is no tool of the name {:?}", call.name);
+            Plan::Refuse(ToolFault::UnknownTool, in_bounds(words))
+        }
+        (Some(Decision::Approve), Some(_)) => Plan::Begin(call.clone()),
+        (Some(Decision::ApproveWith(arguments)), Some(_)) => Plan::Begin(Arc::new(ToolCall {
+            arguments: arguments.clone(),
+            ..ToolCall::clone(call)
+        })),
+        (Some(Decision::Reject(words)), Some(_)) => {
+            Plan::Refuse(ToolFault::Rejected, words.clone())
+        }
+        (None, Some(tool)) if tool.settings().confirm || tool.settings().external => Plan::Wait,
+        (None, Some(_)) => Plan::Begin(call.clone()),
     }
 }

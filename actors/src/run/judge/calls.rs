@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{FutureExt, future::BoxFuture};
 use tokio::time::Instant;
 
 use super::{Verdict, budget::MAX_LOG_BYTES, steer::Steers};
@@ -11,28 +10,31 @@ use crate::{
     cancel::ToolEnd,
     event::{
         Continued, Decision, EventKind, ModelRequestCompleted, Paused, ToolCallCompleted,
-        ToolCallProcess, ToolCallProgress, ToolFault,
+        ToolFault, WaitingCall, WaitsFor,
     },
     id::Timestamp,
     machine::{Input, State},
     message::ToolCall,
     outcome::FinishReason,
+    provider::ProviderParts,
     run::{
         flush::Batch,
         log::{Inner, RunLog},
         open_calls::{OpenCall, tool_error},
     },
     status::RunStatus,
-    tool::{CallFault, Caller},
-    transcript::Transcript,
+    tool::CallFault,
+    transcript::{Transcript, is_object},
 };
 
 /// What is to become of a call that has not begun.
 pub(in crate::run) enum Plan {
-    /// It is called.
-    Begin,
-    /// A person has to approve it.
+    /// It is made so: as the model asked for it, or with other arguments.
+    Begin(Arc<ToolCall>),
+    /// Somebody has to decide.
     Wait,
+    /// It is not made here: this is its output.
+    Answer(Arc<str>),
     /// It is not called; the model is told why.
     Refuse(ToolFault, Arc<str>),
 }
@@ -52,6 +54,10 @@ pub(crate) enum NotContinued {
     Undecided(Arc<str>),
     /// A decision on a call that does not wait.
     UnknownCall(Arc<str>),
+    /// A call that waits for its output was approved.
+    NeedsAnswer(Arc<str>),
+    /// A call was approved with arguments that are not a JSON object.
+    InvalidArguments(Arc<str>),
 }
 
 impl RunLog {
@@ -60,19 +66,21 @@ impl RunLog {
         self: &Arc<Self>,
         finish: FinishReason,
         calls: Vec<Arc<ToolCall>>,
+        provider: Option<Arc<ProviderParts>>,
     ) -> Verdict {
         let mut inner = self.lock();
         if !inner.apply(Input::Calls) {
             return Verdict::Stop;
         }
-        let words = calls.iter().map(|call| bytes_of(call)).sum();
+        let parts = provider.as_ref().map_or(0, |parts| parts.bytes());
+        let words = parts + calls.iter().map(|call| bytes_of(call)).sum::<usize>();
         if !self.charge(&mut inner, words) {
             return self.over_budget(inner, MAX_LOG_BYTES);
         }
         for call in &calls {
             inner.open.ask(call.clone());
         }
-        self.complete_request(&mut inner, finish, calls);
+        self.complete_request(&mut inner, finish, calls, provider);
         let most = self.limits().max_tool_calls;
         if most.is_some_and(|most| inner.open.count > most) {
             return self.over_budget(inner, "max_tool_calls");
@@ -81,12 +89,20 @@ impl RunLog {
     }
 
     /// The model has finished an answer, and is to be asked again, since somebody has said something.
-    pub(in crate::run) fn turned(self: &Arc<Self>, finish: FinishReason) -> Verdict {
+    pub(in crate::run) fn turned(
+        self: &Arc<Self>,
+        finish: FinishReason,
+        provider: Option<Arc<ProviderParts>>,
+    ) -> Verdict {
         let mut inner = self.lock();
         if !inner.apply(Input::Turned) {
             return Verdict::Stop;
         }
-        self.complete_request(&mut inner, finish, Vec::new());
+        let parts = provider.as_ref().map_or(0, |parts| parts.bytes());
+        if parts > 0 && !self.charge(&mut inner, parts) {
+            return self.over_budget(inner, MAX_LOG_BYTES);
+        }
+        self.complete_request(&mut inner, finish, Vec::new(), provider);
         // In one step: after a crash in between, the model would be asked to answer itself.
         let taken = self.take_in(&mut inner, Instant::now());
         let verdict = self.go_on(inner);
@@ -94,7 +110,13 @@ impl RunLog {
         verdict
     }
 
-    fn complete_request(&self, inner: &mut Inner, finish: FinishReason, calls: Vec<Arc<ToolCall>>) {
+    fn complete_request(
+        &self,
+        inner: &mut Inner,
+        finish: FinishReason,
+        calls: Vec<Arc<ToolCall>>,
+        provider: Option<Arc<ProviderParts>>,
+    ) {
         let (turn, attempt) = inner.request;
         let completed = ModelRequestCompleted {
             turn,
@@ -102,6 +124,7 @@ impl RunLog {
             finish,
             usage: inner.tally.close(),
             calls,
+            provider,
             fault: None,
             retry_in_ms: None,
         };
@@ -117,7 +140,7 @@ impl RunLog {
     /// Begins what may begin of the open calls. `None`: the run is to stop.
     pub(in crate::run) fn begin(
         self: &Arc<Self>,
-        plan: impl Fn(&ToolCall, Option<&Decision>) -> Plan,
+        plan: impl Fn(&Arc<ToolCall>, Option<&Decision>) -> Plan,
     ) -> Option<Starting> {
         let mut inner = self.lock();
         if !inner.apply(Input::Told) {
@@ -126,12 +149,15 @@ impl RunLog {
         let planned =
             |open: &OpenCall| (open.call.clone(), plan(&open.call, open.decision.as_ref()));
         let plans: Vec<_> = inner.open.waiting().map(planned).collect();
-        for (_, plan) in &plans {
+        for (call, plan) in &plans {
             let fits = match plan {
-                // The words were counted when it was asked for.
-                Plan::Begin => self.charge(&mut inner, 0),
+                // The words were counted when it was asked for; those of other arguments were not.
+                Plan::Begin(made) if Arc::ptr_eq(made, call) => self.charge(&mut inner, 0),
+                Plan::Begin(made) => self.charge(&mut inner, made.arguments.len()),
                 Plan::Wait => true,
-                Plan::Refuse(_, words) => self.charge(&mut inner, words.len()),
+                Plan::Answer(words) | Plan::Refuse(_, words) => {
+                    self.charge(&mut inner, words.len())
+                }
             };
             if !fits {
                 let _ = self.over_budget(inner, MAX_LOG_BYTES);
@@ -142,12 +168,18 @@ impl RunLog {
         let mut begun = Starting::default();
         for (call, plan) in plans {
             match plan {
-                Plan::Begin => {
-                    inner.open.begin(&call.id);
+                Plan::Begin(call) => {
+                    inner.open.begin(&call);
                     self.write(&mut inner, now, EventKind::ToolCallStarted(call.clone()));
                     begun.calls.push(call);
                 }
                 Plan::Wait => {}
+                Plan::Answer(output) => {
+                    inner.open.close(&call.id);
+                    let done = ToolCallCompleted::new(call.id.clone(), output);
+                    let kind = EventKind::ToolCallCompleted(Arc::new(done));
+                    self.write(&mut inner, now, kind);
+                }
                 Plan::Refuse(kind, words) => {
                     inner.open.close(&call.id);
                     self.write(&mut inner, now, tool_error(&call, kind, words));
@@ -235,8 +267,9 @@ impl RunLog {
     /// called: a person may decide in this very moment. `false`: the law does not have it now.
     pub(in crate::run) fn pause(self: &Arc<Self>, worked: Duration, agent: Agent) -> bool {
         let mut paused = None;
+        let tools = agent.clone();
         self.host.pauses(self, agent, &mut || {
-            paused = self.decide_pause(worked);
+            paused = self.decide_pause(worked, &tools);
             paused.is_some()
         });
         let Some((steers, batch)) = paused else {
@@ -248,7 +281,11 @@ impl RunLog {
     }
 
     /// Decides that the run is paused, under the registry's lock and its own. `None`: the law does not have it now.
-    fn decide_pause(self: &Arc<Self>, worked: Duration) -> Option<(Steers, Option<Batch>)> {
+    fn decide_pause(
+        self: &Arc<Self>,
+        worked: Duration,
+        agent: &Agent,
+    ) -> Option<(Steers, Option<Batch>)> {
         let mut inner = self.lock();
         // A pause that nobody will ever read is none.
         if inner.lost.is_some() || !inner.apply(Input::Pauses) {
@@ -256,7 +293,15 @@ impl RunLog {
         }
         inner.worked = worked;
         let now = Instant::now();
-        let calls = inner.open.waiting().map(|open| open.call.clone()).collect();
+        let waits = |open: &OpenCall| {
+            let tool = agent.tool(&open.call.name);
+            let waits_for = match tool.is_some_and(|tool| tool.settings().external) {
+                true => WaitsFor::Answer,
+                false => WaitsFor::Approval,
+            };
+            WaitingCall::new(open.call.clone(), waits_for)
+        };
+        let calls = inner.open.waiting().map(waits).collect();
         let expires_at = self.limits().pause_expiry.map(|expiry| {
             let millis = u64::try_from(expiry.as_millis()).unwrap_or(u64::MAX);
             let at = self.env.clock.at(now).as_millis();
@@ -285,9 +330,22 @@ impl RunLog {
         if let Some(open) = undecided {
             return Err(NotContinued::Undecided(open.call.id.clone()));
         }
-        for (id, _) in &continued.decisions {
+        let paused = self.tape.get(inner.decided).map(|event| event.kind);
+        for (id, decision) in &continued.decisions {
             if !inner.open.waiting().any(|open| open.call.id == *id) {
                 return Err(NotContinued::UnknownCall(id.clone()));
+            }
+            match decision {
+                Decision::Approve | Decision::ApproveWith(_) if waits_for_answer(&paused, id) => {
+                    return Err(NotContinued::NeedsAnswer(id.clone()));
+                }
+                Decision::ApproveWith(arguments) if !is_object(arguments) => {
+                    return Err(NotContinued::InvalidArguments(id.clone()));
+                }
+                Decision::Approve
+                | Decision::ApproveWith(_)
+                | Decision::Reject(_)
+                | Decision::Answer(_) => {}
             }
         }
         for open in inner.open.iter_mut() {
@@ -316,40 +374,13 @@ impl RunLog {
     }
 }
 
-impl Caller for RunLog {
-    fn progress(self: Arc<Self>, call: &Arc<str>, text: Arc<str>) {
-        let mut inner = self.lock();
-        // Whoever keeps the context of a call that has its result has nothing to say any more.
-        if !inner.open.is_at_work(call)
-            || !inner.apply(Input::Told)
-            || !self.charge(&mut inner, text.len())
-        {
-            return;
-        }
-        let id = call.clone();
-        let kind = EventKind::ToolCallProgress(Arc::new(ToolCallProgress { id, text }));
-        self.write(&mut inner, Instant::now(), kind);
-        // A tool is not held up by a slow store: `fits` bounds what it can say.
-        let _ = self.go_on(inner);
-    }
-
-    fn process(self: Arc<Self>, process: ToolCallProcess) -> BoxFuture<'static, bool> {
-        let seq = {
-            let mut inner = self.lock();
-            if !inner.open.is_at_work(&process.id)
-                || !inner.apply(Input::Told)
-                || !self.charge(&mut inner, process.boot.len())
-            {
-                return futures::future::ready(false).boxed();
-            }
-            let kind = EventKind::ToolCallProcess(Arc::new(process));
-            self.write(&mut inner, Instant::now(), kind);
-            let seq = inner.decided;
-            let _ = self.go_on(inner);
-            seq
-        };
-        async move { self.wait_stored(seq).await.is_ok() }.boxed()
-    }
+/// Whether the call of this id waits for its output, by the event of the pause.
+fn waits_for_answer(paused: &Option<EventKind>, id: &str) -> bool {
+    let Some(EventKind::Paused(paused)) = paused else {
+        return false;
+    };
+    let mut calls = paused.calls.iter();
+    calls.any(|waiting| *waiting.call.id == *id && waiting.waits_for == WaitsFor::Answer)
 }
 
 pub(in crate::run) fn bytes_of(call: &ToolCall) -> usize {

@@ -119,7 +119,7 @@ impl RunLog {
     pub(crate) fn end(self: &Arc<Self>, ending: Ending) -> bool {
         let inner = self.lock();
         let input = match &ending {
-            Ending::Completed(_) => Input::Finished,
+            Ending::Completed(..) => Input::Finished,
             Ending::Failed(..) | Ending::Crashed => Input::Failed,
             Ending::Quiet => Input::Quiet,
         };

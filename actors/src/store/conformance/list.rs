@@ -34,18 +34,11 @@ fn asks() -> EventKind {
 }
 
 fn calls() -> EventKind {
-    EventKind::ToolCallStarted(Arc::new(ToolCall {
-        id: "call-1".into(),
-        name: "forecast".into(),
-        arguments: "{}".into(),
-    }))
+    EventKind::ToolCallStarted(Arc::new(ToolCall::new("call-1", "forecast", "{}")))
 }
 
 fn pauses() -> EventKind {
-    EventKind::Paused(Arc::new(Paused {
-        calls: Vec::new(),
-        expires_at: None,
-    }))
+    EventKind::Paused(Arc::new(Paused::new(Vec::new())))
 }
 
 fn goes_on() -> EventKind {

@@ -101,12 +101,9 @@ impl<'a, S: Store> Trial<'a, S> {
     }
 
     fn started(&self) -> EventKind {
-        EventKind::Started(Arc::new(Started {
-            agent: self.agent.clone(),
-            session_id: self.session.clone(),
-            parent: None,
-            input: vec![Message::user("Go.")],
-        }))
+        let mut started = Started::new(self.agent.clone(), vec![Message::user("Go.")]);
+        started.session_id = self.session.clone();
+        EventKind::Started(Arc::new(started))
     }
 
     pub(super) fn ending(&self, seq: u64) -> RunEvent {

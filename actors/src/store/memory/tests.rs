@@ -23,12 +23,9 @@ fn now<T>(answer: impl Future<Output = T>) -> T {
 }
 
 fn started(session: Option<&str>) -> EventKind {
-    EventKind::Started(Arc::new(Started {
-        agent: "guide".into(),
-        session_id: session.map(Arc::from),
-        parent: None,
-        input: vec![],
-    }))
+    let mut started = Started::new("guide", vec![]);
+    started.session_id = session.map(Arc::from);
+    EventKind::Started(Arc::new(started))
 }
 
 fn words(text: &str) -> EventKind {

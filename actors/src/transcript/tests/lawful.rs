@@ -90,7 +90,7 @@ fn events_of(number: usize, turn: &Turn, last: bool) -> Vec<EventKind> {
     events.push(request(asked.clone(), None, None));
     if turn.pauses && !asked.is_empty() {
         let waits = Arc::new(Paused {
-            calls: asked,
+            calls: asked.into_iter().map(waits).collect(),
             expires_at: None,
         });
         events.extend([EventKind::Paused(waits), continued()]);
@@ -181,7 +181,7 @@ fn check_format(messages: &[Message]) -> Result<(), String> {
             Message::Tool { call_id, .. } => {
                 return Err(format!("the result of {call_id} follows no call"));
             }
-            Message::Assistant { text, calls } => {
+            Message::Assistant { text, calls, .. } => {
                 if text.trim().is_empty() && calls.is_empty() {
                     return Err("an answer is empty".to_owned());
                 }
