@@ -1,48 +1,47 @@
 //! The law of a run: which states it has, and what each input does to it.
 //!
-//! Pure: no clock, no task, no lock, no store. [`step`] takes an input and says what somebody else has to do. The
-//! [`RunLog`](crate::run::log) asks it under its lock, so what is lawful does not depend on who is scheduled when.
+//! Pure: no clock, no task, no lock, no store. [`step`] takes an input and returns the effect that the caller must
+//! carry out. The [`RunLog`](crate::run::log) asks it under its lock, so the result does not depend on scheduling.
 //!
 //! Invariants, checked over every history of inputs up to a length in the tests below:
 //!
-//! * [`Effect::End`] comes once at most, and nothing but [`Effect::Refuse`] comes after it;
-//! * after an accepted cancel nothing that produces is recorded, only results of what was at work, and the end is
+//! * [`Effect::End`] is returned at most once, and only [`Effect::Refuse`] after it;
+//! * after an accepted cancel no new output is recorded, only results of calls that were running, and the run ends as
 //!   [`End::Cancelled`];
-//! * an answer that has spoken is never put to rest for a retry;
-//! * from every state that has not ended, a cancel leads to the end without any word from a model or a tool;
-//! * what is paused works at nothing, so its actor may go: a failure there is none of the run's.
+//! * a request is never retried once its answer has produced text;
+//! * from every state that has not ended, a cancel leads to the end without further input from a model or a tool;
+//! * a paused run does no work, so its actor may stop, and a failure of that actor does not fail the run.
 
 #![deny(
     clippy::wildcard_enum_match_arm,
     clippy::match_wildcard_for_single_variants
 )]
 
-/// Where a run stands, as the law sees it.
+/// The state of a run, as the law sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum State {
     /// Accepted; no slot yet.
     Queued,
-    /// It has a slot; no model is asked, no tool is called.
+    /// It has a slot; no model request and no call is running.
     Ready,
     /// A model was asked.
     Connecting,
-    /// The model has answered, and said nothing yet.
+    /// The model has answered, without output so far.
     Waiting,
-    /// The model has spoken.
+    /// The model has produced output.
     Streaming,
-    /// Asleep before the model is asked again.
+    /// Waiting before a failed request is repeated.
     Resting,
-    /// Tools are at work.
+    /// Calls of tools are running.
     Calling,
     /// It waits for a person, without a slot and without an actor.
     Paused,
-    /// A cancel was accepted; what was at work is being dropped.
+    /// A cancel was accepted; the run's work is being dropped.
     Cancelling,
-    /// It is over.
     Ended(End),
 }
 
-/// How a run is over.
+/// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum End {
     Completed,
@@ -59,21 +58,21 @@ pub(crate) enum Input {
     Asks,
     /// The model has answered.
     Connected,
-    /// The model said something.
+    /// The model produced output.
     Spoke,
-    /// The model finished its answer, and there is nothing more to do.
+    /// The model finished its answer, and the run is done.
     Finished,
-    /// The model finished its answer, and is to be asked again.
+    /// The model finished its answer, and will be asked again.
     Turned,
-    /// Tools are to be called: the model finished an answer that asks for them, or a person has approved them.
+    /// Tools will be called: the model's answer asks for calls, or a person has decided on them.
     Calls,
-    /// A tool at work told something.
+    /// A running call reported progress.
     Told,
-    /// A tool has a result.
+    /// A call has a result.
     Returned,
-    /// What is left of the calls waits for a person.
+    /// Only calls that a person must decide on are left.
     Pauses,
-    /// The person has decided; or, after a crash, the run goes on.
+    /// The person has decided; or the run is resumed after a crash.
     Continues,
     /// The request failed, and may be repeated.
     Broke,
@@ -81,20 +80,20 @@ pub(crate) enum Input {
     Failed,
     /// A cancel.
     Cancel,
-    /// Everything that was at work has been dropped.
+    /// All work of the run has been dropped.
     Quiet,
 }
 
-/// What has to be done about it.
+/// What the caller must do after an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Effect {
-    /// Nothing: the input came too late, or at the wrong time, and changes nothing.
+    /// Nothing: the input is not valid in this state and changes nothing.
     Refuse,
-    /// Write down what happened, and go on.
+    /// Record what happened, and continue.
     Record,
-    /// Drop what is at work, then say [`Input::Quiet`].
+    /// Drop the run's work, then report [`Input::Quiet`].
     Drop,
-    /// Write the ending down.
+    /// Record the ending.
     End(End),
 }
 
@@ -123,12 +122,12 @@ pub(crate) const fn step(state: State, input: Input) -> (State, Effect) {
             | I::Quiet,
         ) => (state, E::Refuse),
 
-        // Nothing works for a run that is queued or paused, so a cancel has nothing to wait for.
+        // A queued or paused run does no work, so a cancel has nothing to wait for.
         (S::Queued, I::Admitted) => (S::Ready, E::Record),
         (S::Paused, I::Continues) => (S::Queued, E::Record),
         (S::Queued | S::Paused, I::Cancel) => (S::Ended(End::Cancelled), E::End(End::Cancelled)),
 
-        // An accepted cancel lets the run end in one way only, and nothing be said before but how its tools ended.
+        // After an accepted cancel a run can end only as cancelled, and only results of its calls are still recorded.
         (S::Cancelling, I::Quiet | I::Failed | I::Finished) => {
             (S::Ended(End::Cancelled), E::End(End::Cancelled))
         }
@@ -175,11 +174,11 @@ pub(crate) const fn step(state: State, input: Input) -> (State, Effect) {
         (S::Calling, I::Told | I::Returned) => (S::Calling, E::Record),
         (S::Calling, I::Pauses) => (S::Paused, E::Record),
 
-        // A request may be repeated only while nobody has heard anything of its answer.
+        // A request may be repeated only while no reader has seen a part of its answer.
         (S::Connecting | S::Waiting, I::Broke) => (S::Resting, E::Record),
         (S::Streaming, I::Broke) => (S::Ended(End::Error), E::End(End::Error)),
 
-        // What is left makes no sense where it comes, and therefore changes nothing.
+        // All other inputs are not valid in the state, and change nothing.
         (
             S::Queued,
             I::Asks

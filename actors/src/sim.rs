@@ -1,9 +1,9 @@
-//! A model that needs no network: for demos, for load, and for tests of your own.
+//! A simulated model that needs no network: for demos, load tests and your own tests.
 //!
-//! [`Storyteller`] speaks word by word, at a pace, and is deterministic by its seed. It can stall, fail, cut its answer
-//! off, panic and report usage at any chunk you choose, and call tools. It refuses a conversation that a provider would
-//! refuse, by the rules of [`check_chat`]. A [`Gate`] lets a test decide when each chunk comes, and a
-//! [`Probe`] tells how many of its streams are open, which is what proves that a cancel has reached the model.
+//! [`Storyteller`] produces its text word by word, at a set pace; the same seed gives the same text. At any word it can
+//! stall, fail, break off, panic or report usage, and it can call tools. It refuses conversations that a provider would
+//! refuse, by the rules of [`check_chat`]. With a [`Gate`] a test decides when each chunk comes. A [`Probe`] counts the
+//! open streams, which proves that a cancel has reached the model.
 //!
 //! ```
 //! use quell_actors::{Agent, Outcome, Runtime, sim::Storyteller};

@@ -249,7 +249,7 @@ async fn a_conversation_that_no_provider_would_take_is_refused() {
     );
     assert_eq!(
         error.message,
-        r#"no provider would take this conversation: messages[2]: the call "a" has no result"#
+        r#"a provider would refuse this conversation: messages[2]: the call "a" has no result"#
     );
     assert!(answer.next().await.is_none());
     assert_eq!((probe.requests(), probe.open()), (1, 0));

@@ -24,8 +24,8 @@ const LENGTH: usize = 10;
 /// An input with the state before it, the state after it, and what it did.
 type Step = (State, Input, State, Effect);
 
-/// Shows `check` every history of inputs up to `LENGTH`. One that is refused is shown as the last of a history only: it
-/// changes nothing, which is checked here, so what comes after it is what comes without it.
+/// Passes every history of up to `LENGTH` inputs to `check`. A refused input appears only as the last of a history: it
+/// changes nothing (checked here), so a history that continued after it would equal one without it.
 fn every_history(check: impl Fn(&[Step])) {
     fn extend(state: State, history: &mut Vec<Step>, check: &impl Fn(&[Step])) {
         for input in INPUTS {
@@ -47,7 +47,7 @@ fn last(history: &[Step]) -> Step {
     *history.last().expect("a history has a step")
 }
 
-/// Where the last input like `wanted` was accepted.
+/// The position of the last accepted input that is one of `wanted`.
 fn accepted(history: &[Step], wanted: &[Input]) -> Option<usize> {
     history
         .iter()

@@ -1,4 +1,4 @@
-//! What providers demand of a conversation.
+//! The rules that providers have for a conversation.
 
 use std::collections::HashSet;
 
@@ -6,21 +6,21 @@ use serde_json::{Map, Value};
 
 use crate::message::{Message, ToolCall};
 
-/// What is wrong with a conversation. Messages are counted from 0.
+/// What is wrong with a conversation. `at` is the index of a message, from 0.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChatFault {
     /// There is no message.
-    #[error("there is no message")]
+    #[error("the conversation is empty: expected at least one message")]
     Empty,
-    /// Instructions stand after something else.
-    #[error("messages[{at}]: instructions stand at the beginning or not at all")]
+    /// A system message comes after another kind of message.
+    #[error("messages[{at}]: a system message must come before all others")]
     LateSystem {
         /// Which message.
         at: usize,
     },
-    /// The model said nothing, and called nothing.
-    #[error("messages[{at}]: the model neither says nor calls anything")]
+    /// An assistant message has neither text nor calls.
+    #[error("messages[{at}]: the assistant message has neither text nor calls")]
     EmptyAssistant {
         /// Which message.
         at: usize,
@@ -39,23 +39,25 @@ pub enum ChatFault {
         /// Their id.
         id: String,
     },
-    /// What a call names can be no tool: a tool's name has 1 to 64 letters, digits, `_` and `-`.
-    #[error("messages[{at}]: no tool can have the name {name:?}")]
+    /// The name in a call is not a valid name of a tool.
+    #[error(
+        "messages[{at}]: invalid tool name {name:?}: expected 1 to 64 letters, digits, `_` or `-`"
+    )]
     Name {
         /// Which message.
         at: usize,
         /// The name.
         name: String,
     },
-    /// The arguments of a call are no JSON object.
-    #[error("messages[{at}]: the arguments of the call {id:?} are no JSON object")]
+    /// The arguments of a call are not a JSON object.
+    #[error("messages[{at}]: the arguments of the call {id:?} are not a JSON object")]
     Arguments {
         /// Which message.
         at: usize,
         /// Which call.
         id: String,
     },
-    /// A call has no result before something else is said, or the conversation ends.
+    /// A call has no result before the next message of another kind, or before the end.
     #[error("messages[{at}]: the call {id:?} has no result")]
     NoResult {
         /// The message with the call.
@@ -64,46 +66,46 @@ pub enum ChatFault {
         id: String,
     },
     /// A call has two results.
-    #[error("messages[{at}]: the call {id:?} has a result already")]
+    #[error("messages[{at}]: the call {id:?} already has a result")]
     SecondResult {
         /// The message with the second result.
         at: usize,
         /// Which call.
         id: String,
     },
-    /// A result of a call that the model did not make just before.
-    #[error("messages[{at}]: nobody made the call {id:?}")]
+    /// A result belongs to no call of the assistant message just before.
+    #[error("messages[{at}]: the result belongs to no call just before it: {id:?}")]
     NoCall {
         /// The message with the result.
         at: usize,
         /// Which call.
         id: String,
     },
-    /// The model spoke last, so there is nothing to answer.
-    #[error("messages[{at}]: the model has spoken last")]
+    /// The last message is the model's, so there is nothing to answer.
+    #[error("messages[{at}]: the last message is the assistant's: there is nothing to answer")]
     NothingToAnswer {
         /// Which message.
         at: usize,
     },
 }
 
-/// Checks that a conversation is one that a provider takes as a request. A provider that gets another refuses it, and
-/// refuses it again with every later request that has it in its history.
+/// Checks that a provider would accept this conversation. A provider that refuses it also refuses every later request
+/// that has it in its history.
 ///
-/// What is demanded is what the strictest of them demand who speak the chat completions protocol:
+/// The rules are those of the strictest providers of the chat completions protocol:
 ///
-/// * Instructions come first.
-/// * What the model said has words, or calls, or both.
-/// * Each of its calls has an id, unique in its message, the name of something that could be a tool, and arguments that
-///   are a JSON object: whatever the model wrote, OpenAI checks the name again, llama.cpp, vLLM and Ollama the arguments.
-/// * Each call has exactly one result. The results follow at once, in any order, before anything else.
-/// * Somebody else than the model has spoken last.
+/// * System messages come first.
+/// * An assistant message has text, calls, or both.
+/// * Each call has an id that is unique in its message, a valid tool name, and a JSON object as arguments. This holds
+///   although the model wrote them: OpenAI checks the name again, and llama.cpp, vLLM and Ollama check the arguments.
+/// * Each call has exactly one result. The results follow at once, in any order, before any other message.
+/// * The last message is not the assistant's.
 ///
-/// Two messages of one person after another are allowed, and so is a conversation of instructions alone.
+/// Two user messages in a row are allowed, and so is a conversation of system messages alone.
 ///
 /// # Errors
 ///
-/// The first fault.
+/// The first fault found.
 pub fn check_chat(messages: &[Message]) -> Result<(), ChatFault> {
     let is_system = |message: &&Message| matches!(message, Message::System { .. });
     let mut at = messages.iter().take_while(is_system).count();
@@ -133,7 +135,7 @@ pub fn check_chat(messages: &[Message]) -> Result<(), ChatFault> {
     }
 }
 
-/// Checks the calls of one message, and says their ids.
+/// Checks the calls of one message, and returns their ids.
 fn check_calls<'a>(
     at: usize,
     calls: impl Iterator<Item = &'a ToolCall>,
@@ -159,7 +161,7 @@ fn check_calls<'a>(
     Ok(ids)
 }
 
-/// Checks the results that follow the calls of the message at `asked`, and says what is the next message after them.
+/// Checks the results that follow the calls of the message at `asked`, and returns the index of the message after them.
 fn check_results(
     messages: &[Message],
     asked: usize,
@@ -176,7 +178,7 @@ fn check_results(
         }
         at += 1;
     }
-    // In the order of the calls, so that the same conversation has always the same fault.
+    // In the order of the calls, so that the same conversation always gives the same fault.
     let mut calls = messages[asked].calls().iter();
     match calls.find(|call| open.contains(&*call.id)) {
         Some(call) => Err(ChatFault::NoResult {

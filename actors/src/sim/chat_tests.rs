@@ -32,8 +32,8 @@ fn user() -> Message {
 
 #[track_caller]
 fn check(messages: &[Message], expected: &str) {
-    let told = check_chat(messages).map_or_else(|fault| fault.to_string(), |()| "fine".to_owned());
-    assert_eq!(told, expected, "{messages:#?}");
+    let found = check_chat(messages).map_or_else(|fault| fault.to_string(), |()| "fine".to_owned());
+    assert_eq!(found, expected, "{messages:#?}");
 }
 
 #[test]
@@ -84,14 +84,17 @@ fn a_conversation_that_providers_take_has_no_fault() {
 fn each_fault_is_named() {
     let no_result = r#"messages[1]: the call "a" has no result"#;
     for (messages, expected) in [
-        (&[][..], "there is no message"),
+        (
+            &[][..],
+            "the conversation is empty: expected at least one message",
+        ),
         (
             &[user(), system()],
-            "messages[1]: instructions stand at the beginning or not at all",
+            "messages[1]: a system message must come before all others",
         ),
         (
             &[user(), says("", vec![]), user()],
-            "messages[1]: the model neither says nor calls anything",
+            "messages[1]: the assistant message has neither text nor calls",
         ),
         (
             &[user(), calls(&[""]), result("")],
@@ -111,23 +114,23 @@ fn each_fault_is_named() {
         ),
         (
             &[user(), calls(&["a"]), result("a"), result("a")],
-            r#"messages[3]: the call "a" has a result already"#,
+            r#"messages[3]: the call "a" already has a result"#,
         ),
         (
             &[user(), result("a")],
-            r#"messages[1]: nobody made the call "a""#,
+            r#"messages[1]: the result belongs to no call just before it: "a""#,
         ),
         (
             &[user(), calls(&["a"]), result("a"), user(), result("a")],
-            r#"messages[4]: nobody made the call "a""#,
+            r#"messages[4]: the result belongs to no call just before it: "a""#,
         ),
         (
             &[user(), calls(&["a"]), result("a"), result("b")],
-            r#"messages[3]: nobody made the call "b""#,
+            r#"messages[3]: the result belongs to no call just before it: "b""#,
         ),
         (
             &[user(), Message::assistant("Cold.")],
-            "messages[1]: the model has spoken last",
+            "messages[1]: the last message is the assistant's: there is nothing to answer",
         ),
     ] {
         check(messages, expected);
@@ -145,7 +148,9 @@ fn a_call_names_what_could_be_a_tool_and_has_an_object_for_arguments() {
     }
     let too_long = "f".repeat(65);
     for name in ["", "get weather", "f.g", "f/g", "é", "f\n", &too_long] {
-        let expected = format!("messages[0]: no tool can have the name {name:?}");
+        let expected = format!(
+            "messages[0]: invalid tool name {name:?}: expected 1 to 64 letters, digits, `_` or `-`"
+        );
         check(
             &[says("", vec![call("a", name, "{}")]), result("a")],
             &expected,
@@ -173,7 +178,7 @@ fn a_call_names_what_could_be_a_tool_and_has_an_object_for_arguments() {
         "{\"a\":\"\n\"}",
         r#"{"a":1e999}"#,
     ] {
-        let expected = r#"messages[0]: the arguments of the call "a" are no JSON object"#;
+        let expected = r#"messages[0]: the arguments of the call "a" are not a JSON object"#;
         check(
             &[says("", vec![call("a", "f", arguments)]), result("a")],
             expected,
@@ -181,11 +186,11 @@ fn a_call_names_what_could_be_a_tool_and_has_an_object_for_arguments() {
     }
 }
 
-/// The same rules said another way: of each message by itself, by what stands around it.
+/// The same rules in another form: each message is checked on its own, by the messages around it.
 fn is_fine(messages: &[Message]) -> bool {
     let is_tool = |message: &Message| matches!(message, Message::Tool { .. });
     let each = messages.iter().enumerate().all(|(at, message)| {
-        // The message before that is no result, and the results between them.
+        // The nearest message before this one that is not a result, and the results between the two.
         let (before, results) = {
             let start = messages[..at].iter().rposition(|message| !is_tool(message));
             (

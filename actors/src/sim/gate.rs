@@ -1,4 +1,4 @@
-//! What a test holds of a simulated model: when its chunks come, and what became of its streams.
+//! What a test can hold of a simulated model: a gate for its chunks, and counters of its streams.
 
 use std::sync::{
     Arc,
@@ -7,8 +7,8 @@ use std::sync::{
 
 use tokio::sync::{Notify, Semaphore};
 
-/// Decides when the chunks of a simulated model come: each waits until it is let through. The first of an answer is
-/// `Connected`, the last is `Finished`. Clones are the same gate.
+/// Decides when the chunks of a simulated model come: each waits until the test lets it through. The first chunk of an
+/// answer is `Connected`, the last is `Finished`. Clones share one gate.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Semaphore>);
 
@@ -22,7 +22,7 @@ impl Gate {
         Gate(Arc::new(Semaphore::new(0)))
     }
 
-    /// Lets the next `chunks` chunks through, of whichever stream asks first.
+    /// Lets the next `chunks` chunks through, in the order in which streams ask.
     pub fn let_through(&self, chunks: usize) {
         self.0.add_permits(chunks);
     }
@@ -32,9 +32,9 @@ impl Gate {
         self.0.close();
     }
 
-    /// Waits to be let through, as one chunk does. For tests that have more to hold up than a model.
+    /// Waits like one chunk. For tests that hold up other things than a model.
     pub async fn wait(&self) {
-        // A closed semaphore is an open gate.
+        // An error means that the semaphore is closed, so the gate is open.
         if let Ok(permit) = self.0.acquire().await {
             permit.forget();
         }
@@ -54,22 +54,22 @@ struct Counts {
 }
 
 impl Probe {
-    /// How many times the model was asked.
+    /// How many requests the model has got.
     pub fn requests(&self) -> u64 {
         self.0.requests.load(Ordering::Acquire)
     }
 
-    /// How many of its streams have been polled, and were neither dropped nor finished.
+    /// How many of its streams have been polled and have neither finished nor been dropped.
     pub fn open(&self) -> u64 {
         self.0.open.load(Ordering::Acquire)
     }
 
-    /// How many chunks it gave out, over all streams.
+    /// How many chunks it has returned, over all streams.
     pub fn chunks(&self) -> u64 {
         self.0.chunks.load(Ordering::Acquire)
     }
 
-    /// Waits until the model has been asked `count` times.
+    /// Waits until the model has got `count` requests.
     pub async fn asked(&self, count: u64) {
         self.until(|| self.requests() >= count).await;
     }
@@ -93,7 +93,7 @@ impl Probe {
         self.0.chunks.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A stream opens; it is open until what is returned is dropped. Answers also how many requests came before it.
+    /// Counts a stream as open until the returned guard is dropped. Returns also how many requests came before it.
     pub(super) fn opened(&self) -> (Opened, u64) {
         self.0.open.fetch_add(1, Ordering::AcqRel);
         let before = self.0.requests.fetch_add(1, Ordering::AcqRel);

@@ -1,4 +1,4 @@
-//! What a storyteller is set up to do.
+//! The settings of a storyteller.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::model::{ModelError, ModelUsage};
 
-/// What the storyteller is to do.
+/// What the storyteller will do.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) source: Source,
@@ -20,13 +20,13 @@ pub(super) struct Plan {
     pub(super) first_after: Option<Duration>,
     pub(super) thinking: Source,
     pub(super) at: BTreeMap<u64, Vec<Act>>,
-    /// The turn in which that happens; in each, unless set.
+    /// The only turn in which `at` applies; unset, it applies in each.
     pub(super) acts_in: Option<u64>,
-    /// The tools that are called before the story is told.
+    /// The calls that are made before the story is told.
     pub(super) script: Script,
-    /// A conversation that no provider would take is taken.
+    /// Whether conversations are accepted that a provider would refuse.
     pub(super) lenient: bool,
-    /// How the first requests fail, before they connect.
+    /// The errors of the first requests, which fail before they connect.
     pub(super) refusals: Vec<ModelError>,
     pub(super) gate: Option<Gate>,
     pub(super) probe: Probe,

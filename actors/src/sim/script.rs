@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::story::Source;
 use crate::{message::Message, model::ToolCallDelta, outcome::FinishReason};
 
-/// How many characters of arguments come in one piece, unless set otherwise: few, so that even short ones come in several.
+/// How many characters of arguments one piece has by default: few, so that even short arguments come in several pieces.
 const PIECE: usize = 8;
 
-/// The tools to be called before the story is told: a list of turns, each with the calls of one answer.
+/// The calls to make before the story is told: a list of turns, each with the calls of one answer.
 #[derive(Clone, Debug)]
 pub(super) struct Script {
     turns: Vec<Turn>,
-    /// What is added next begins a turn of its own.
+    /// Whether the next addition starts a new turn.
     turned: bool,
     pub(super) for_ever: bool,
     pub(super) without_ids: bool,
@@ -22,19 +22,19 @@ pub(super) struct Script {
 
 #[derive(Clone, Debug)]
 struct Turn {
-    /// What is said before the calls.
+    /// The text before the calls.
     words: Source,
     /// Name and arguments.
     calls: Vec<(Arc<str>, Arc<str>)>,
 }
 
-/// What one answer is.
+/// The content of one answer.
 #[derive(Debug)]
 pub(super) struct Part {
-    /// Which turn it is, from 1, since a person has spoken.
+    /// The number of this turn, from 1, since the last user message.
     pub(super) turn: u64,
     pub(super) words: Source,
-    /// What follows the words.
+    /// The pieces of calls after the words.
     pub(super) pieces: Vec<ToolCallDelta>,
     pub(super) finish: FinishReason,
 }
@@ -52,7 +52,7 @@ impl Default for Script {
 }
 
 impl Script {
-    /// What is added from here on is of the next turn.
+    /// Later additions belong to the next turn.
     pub(super) fn turn(&mut self) {
         self.turned = true;
     }
@@ -78,12 +78,12 @@ impl Script {
         &mut self.turns[last]
     }
 
-    /// The answer to a conversation: the next turn of calls, or `story` when all of them have been made.
+    /// The answer to a conversation: the next turn of calls, or `story` once all of them have been made.
     pub(super) fn answer(&self, messages: &[Message], story: &Source) -> Part {
         let is_user = |message: &Message| matches!(message, Message::User { .. });
         let asked = messages.iter().rposition(is_user).map_or(0, |at| at + 1);
         let made = turns_made(&messages[asked..]);
-        // A turn in which nothing was called is none.
+        // A turn without calls does not count.
         let mut turns = self.turns.iter().filter(|turn| !turn.calls.is_empty());
         let turn = match turns.clone().nth(made) {
             None if self.for_ever => turns.next_back(),
@@ -100,14 +100,14 @@ impl Script {
             Some(turn) => Part {
                 turn: number,
                 words: turn.words.clone(),
-                // Numbered through the conversation, so that no id comes twice in it.
+                // Numbered over the whole conversation, so that ids are unique in it.
                 pieces: self.pieces(turn, turns_made(messages) + 1),
                 finish: FinishReason::ToolCalls,
             },
         }
     }
 
-    /// All pieces of the calls of one answer: of each call one with its id and name, then its arguments.
+    /// All pieces of the calls of one answer: for each call, a piece with its id and name, then its arguments.
     fn pieces(&self, turn: &Turn, number: usize) -> Vec<ToolCallDelta> {
         let mut pieces = Vec::new();
         for (index, (name, arguments)) in (0..).zip(&turn.calls) {
@@ -133,7 +133,7 @@ impl Script {
     }
 }
 
-/// How many of these are answers with calls.
+/// How many of these messages are answers with calls.
 fn turns_made(messages: &[Message]) -> usize {
     let calls = |message: &&Message| !message.calls().is_empty();
     messages.iter().filter(calls).count()

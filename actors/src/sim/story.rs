@@ -1,18 +1,18 @@
-//! What the storyteller tells: a text of yours, or a story without an end.
+//! The storyteller's text: a given one, or an endless story.
 
 use std::sync::Arc;
 
 /// Where words come from.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
-    /// These, and then no more.
+    /// These words.
     Words(Arc<[Arc<str>]>),
-    /// A story that goes on for ever, the same for the same seed.
+    /// An endless story, the same for the same seed.
     Endless,
 }
 
 impl Source {
-    /// Cuts `text` into words, each with the white space behind it, so that joined they are the text.
+    /// Splits `text` into words, each with the white space after it, so that joined they give the text again.
     pub(super) fn text(text: &str) -> Source {
         let mut words: Vec<Arc<str>> = Vec::new();
         let mut rest = text;
@@ -99,7 +99,7 @@ pub(super) struct Story {
     dice: Dice,
     sentence: Vec<&'static str>,
     sentences: u64,
-    /// Where a word is put together.
+    /// A buffer, reused for each word.
     word: String,
 }
 
@@ -113,7 +113,7 @@ impl Story {
         }
     }
 
-    /// The next word, with what stands between it and the one after it.
+    /// The next word, with its punctuation and the white space after it.
     pub(super) fn next_word(&mut self) -> Arc<str> {
         if self.sentence.is_empty() {
             self.sentences += 1;

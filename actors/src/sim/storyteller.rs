@@ -1,4 +1,4 @@
-//! The simulated model, as it is set up.
+//! The simulated model and its settings.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -16,17 +16,16 @@ use crate::model::{Model, ModelChunk, ModelError, ModelName, ModelRequest, Model
 
 /// A model that tells a story, word by word, and may call tools first.
 ///
-/// Words are counted from 0 in each answer: `stall_at(3)` says three words and then nothing more. A piece of a call counts
-/// as a word: of each call the first has its id and name, and the others its arguments, a few characters at a time. By
-/// default a word comes every 50 ms, the first one 50 ms after the model has connected, which it does at once. Clones
-/// tell the same story, and share gate and probe.
+/// Words are counted from 0 in each answer: `stall_at(3)` says three words and then nothing more. A piece of a call
+/// counts as a word: the first piece of a call has its id and name, the others its arguments, a few characters each. By
+/// default the model connects at once, and a word comes every 50 ms. Clones tell the same story, and share gate and
+/// probe.
 ///
-/// It is a strict one: a conversation in which [`check_chat`](super::check_chat) finds a fault is refused with a status of
-/// 400, as a provider would refuse it.
+/// The model is strict: it refuses a conversation in which [`check_chat`](super::check_chat) finds a fault with status
+/// 400, as a provider would.
 ///
-/// Which turn of its calls it plays is in the conversation and nowhere else: as many turns have been played as the model
-/// has made calls since a person spoke last. So a storyteller can serve many runs at once, and plays its part again for
-/// the next question of a session.
+/// The model keeps no state of a run: it counts the answers with calls since the last user message to find its turn. So
+/// one storyteller can serve many runs at once, and makes its calls again for the next question of a session.
 ///
 /// ```
 /// use quell_actors::sim::Storyteller;
@@ -43,7 +42,7 @@ use crate::model::{Model, ModelChunk, ModelError, ModelName, ModelRequest, Model
 pub struct Storyteller(Arc<Plan>);
 
 impl Storyteller {
-    /// Tells `text`, and finishes.
+    /// Tells `text`, then finishes.
     pub fn new(text: &str) -> Storyteller {
         Storyteller::telling(Source::text(text))
     }
@@ -81,18 +80,18 @@ impl Storyteller {
         self.set(|plan| plan.at.entry(word).or_default().push(act))
     }
 
-    /// Decides the endless story and the jitter.
+    /// The seed of the endless story and of the jitter.
     pub fn seed(self, seed: u64) -> Storyteller {
         self.set(|plan| plan.seed = seed)
     }
 
-    /// The time between two words. Zero: as fast as it is read, giving way to other tasks after each word.
+    /// The time between two words. Zero: as fast as it is read, yielding to other tasks after each word.
     pub fn pace(self, pace: Duration) -> Storyteller {
         self.set(|plan| plan.pace = pace)
     }
 
-    /// How much the pace varies, as a share of it: with 0.5, from half to one and a half times the pace. Kept between 0
-    /// and 1.
+    /// How much the pace varies, as a share of it, clamped to 0..=1: with 0.5, a word takes from 0.5 to 1.5 times the
+    /// pace.
     pub fn jitter(self, share: f64) -> Storyteller {
         let share = if share.is_nan() { 0.0 } else { share };
         self.set(|plan| plan.jitter = share.clamp(0.0, 1.0))
@@ -103,7 +102,7 @@ impl Storyteller {
         self.set(|plan| plan.connect_after = delay)
     }
 
-    /// How long after that the first word takes; the pace, unless set.
+    /// The time from there to the first word. Default: the pace.
     pub fn first_word_after(self, delay: Duration) -> Storyteller {
         self.set(|plan| plan.first_after = Some(delay))
     }
@@ -113,7 +112,7 @@ impl Storyteller {
         self.set(|plan| plan.thinking = Source::text(text))
     }
 
-    /// Says `word` words, and then nothing for ever.
+    /// Says `word` words, and then nothing more, without ending.
     pub fn stall_at(self, word: u64) -> Storyteller {
         self.act(word, Act::Stall)
     }
@@ -133,20 +132,19 @@ impl Storyteller {
         self.act(word, Act::Panic)
     }
 
-    /// Says `word` words, reports usage, and goes on.
+    /// Says `word` words, reports usage, and continues.
     pub fn usage_at(self, word: u64, usage: ModelUsage) -> Storyteller {
         self.act(word, Act::Report(usage))
     }
 
-    /// Has all that was set to happen at a word happen in one turn only, counted from 1: in the first the tools of the
-    /// first turn are called, and the story is told in the one after the last of them. Not set, it happens in each answer
-    /// that comes as far.
+    /// Restricts all `.._at` settings to one turn, counted from 1: turn 1 makes the first calls, and the turn after the
+    /// last calls tells the story. Default: they apply in each answer that is long enough.
     pub fn only_in_turn(self, turn: u64) -> Storyteller {
         self.set(|plan| plan.acts_in = Some(turn))
     }
 
-    /// Calls a tool before the story is told, whether the agent has it or not. More than one of these are calls of one
-    /// answer, at the same time; [`next_turn`](Storyteller::next_turn) stands between calls one after another.
+    /// Calls a tool before the story is told, whether the agent has it or not. Several of these are calls of one
+    /// answer; put [`next_turn`](Storyteller::next_turn) between calls that should follow one another.
     pub fn calling(self, tool: &str, arguments: impl Into<Value>) -> Storyteller {
         self.calling_raw(tool, &arguments.into().to_string())
     }
@@ -161,44 +159,44 @@ impl Storyteller {
         self.set(|plan| plan.script.say(text))
     }
 
-    /// The calls that are set from here on are made when the results of those before have come.
+    /// Makes the calls that are set from here on in the next turn, after the results of those before.
     pub fn next_turn(self) -> Storyteller {
         self.set(|plan| plan.script.turn())
     }
 
-    /// Makes the calls of the last turn again and again, and never tells its story. Without any calls it does tell it.
+    /// Repeats the calls of the last turn for ever and never tells the story. Has no effect without calls.
     pub fn calls_tools_for_ever(self) -> Storyteller {
         self.set(|plan| plan.script.for_ever = true)
     }
 
-    /// Gives its calls no ids, as some servers do. Otherwise the first call of the first turn is `call-1-0`, the second
-    /// `call-1-1`, and so on; turns are counted through the conversation, so that no id comes twice in it.
+    /// Leaves out the ids of calls, as some servers do. By default the first call of the first turn is `call-1-0`, the
+    /// second `call-1-1`, and so on; turns are counted over the whole conversation, so that ids are unique in it.
     pub fn without_call_ids(self) -> Storyteller {
         self.set(|plan| plan.script.without_ids = true)
     }
 
-    /// How many characters of its arguments a call has in one piece, at least one. Default: 8.
+    /// How many characters of arguments one piece has, at least one. Default: 8.
     pub fn argument_pieces(self, characters: usize) -> Storyteller {
         self.set(|plan| plan.script.piece = characters)
     }
 
-    /// Takes also a conversation that no provider would take.
+    /// Accepts also conversations that a provider would refuse.
     pub fn lenient(self) -> Storyteller {
         self.set(|plan| plan.lenient = true)
     }
 
-    /// Refuses the next request that is not refused yet: with one call the first fails with `error` before it connects,
-    /// with two the first two do.
+    /// Makes one more of the first requests fail with `error` before it connects: set once, the first request fails;
+    /// set twice, the first two.
     pub fn refuse(self, error: ModelError) -> Storyteller {
         self.set(|plan| plan.refusals.push(error))
     }
 
-    /// Has every chunk wait at `gate`; the pace plays no part then.
+    /// Makes every chunk wait at `gate`, in place of the pace.
     pub fn gate(self, gate: &Gate) -> Storyteller {
         self.set(|plan| plan.gate = Some(gate.clone()))
     }
 
-    /// Watches this storyteller's streams, those of its clones included.
+    /// A probe for the streams of this storyteller and its clones.
     pub fn probe(&self) -> Probe {
         self.0.probe.clone()
     }

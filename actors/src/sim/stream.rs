@@ -15,15 +15,14 @@ use crate::model::{ModelChunk, ModelError, ModelErrorKind, ModelRequest};
 
 type Item = Result<ModelChunk, ModelError>;
 
-/// Where an answer stands.
+/// The state of an answer.
 struct Teller {
     plan: Arc<Plan>,
     dice: Dice,
     story: Story,
     stage: Stage,
-    /// What this answer is.
     part: Part,
-    /// Why it is refused, if it is.
+    /// Why the request is refused, if it is.
     fault: Option<ModelError>,
     /// Words said, and pieces of calls.
     said: u64,
@@ -39,7 +38,7 @@ enum Stage {
     Over,
 }
 
-/// Tells the story of `plan`.
+/// The stream of one answer.
 pub(super) fn tell(
     plan: Arc<Plan>,
     request: ModelRequest,
@@ -51,10 +50,10 @@ pub(super) fn tell(
     let teller = Box::new(Teller {
         part: plan.script.answer(&request.messages, &plan.source),
         fault: fault.map(|fault| {
-            let message = format!("no provider would take this conversation: {fault}");
+            let message = format!("a provider would refuse this conversation: {fault}");
             ModelError::new(ModelErrorKind::Status(400), message)
         }),
-        // The jitter must not follow the story's dice.
+        // A seed of its own: jitter must not depend on the story.
         dice: Dice::new(plan.seed ^ 0x5EED),
         story: Story::new(plan.seed),
         plan,
@@ -150,7 +149,7 @@ impl Teller {
         Some(Ok(chunk))
     }
 
-    /// The next word; after the words the next piece of a call; after these the end.
+    /// The next word; after the words, the next piece of a call; after those, the end.
     fn chunk(&mut self) -> ModelChunk {
         let words = match &self.part.words {
             Source::Words(words) => words,
@@ -165,7 +164,7 @@ impl Teller {
         }
     }
 
-    /// What is to be done before the next word.
+    /// The next act before the next word.
     fn act(&self) -> Option<Act> {
         if self.plan.acts_in.is_some_and(|turn| turn != self.part.turn) {
             return None;
@@ -183,7 +182,8 @@ impl Teller {
         self.plan.pace.mul_f64(factor)
     }
 
-    /// Waits at the gate, or for so long; never not at all, so that a fast model does not starve others.
+    /// Waits at the gate, or for `pause`. Always yields at least once, so that a fast model does not starve other
+    /// tasks.
     async fn wait(&self, pause: Duration) {
         match &self.plan.gate {
             Some(gate) => gate.wait().await,

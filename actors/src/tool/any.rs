@@ -1,4 +1,4 @@
-//! Tools as an agent holds them.
+//! The one type in which an agent holds its tools.
 
 use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -10,20 +10,20 @@ use serde_json::Value;
 use super::{OnCancel, Tool, ToolContext, ToolError, ToolSettings};
 use crate::{event::ToolFault, panics::last_words};
 
-/// How many bytes of a fault the model is told.
+/// How many bytes of an error's text the model gets at most.
 const MOST_FAULT_BYTES: usize = 64 * 1024;
 
-/// What a model is told of a tool.
+/// The description of a tool that a model gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ToolSpec {
-    /// The name by which it is called.
+    /// The name by which the model calls it.
     pub name: Arc<str>,
     /// What it does.
     pub about: Arc<str>,
-    /// What it takes, as a JSON Schema of an object.
+    /// Its arguments, as a JSON Schema of an object.
     pub parameters: Value,
-    /// How many bytes of this a model reads.
+    /// The size of this description.
     bytes: u64,
 }
 
@@ -38,13 +38,13 @@ impl ToolSpec {
         }
     }
 
-    /// How many bytes a model reads when it is told of the tool.
+    /// How many bytes of input this description is for a model.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 }
 
-/// A tool of any kind, as an agent holds it. A [`Tool`] becomes one by itself; the methods here change how its calls are
+/// A tool of any kind, as an agent holds it. A [`Tool`] converts into it; the methods here change how its calls are
 /// treated.
 #[derive(Clone)]
 pub struct AnyTool {
@@ -53,24 +53,24 @@ pub struct AnyTool {
     work: Arc<dyn DynTool>,
 }
 
-/// Why a call has no output: what kind of failure, and what the model is told.
+/// Why a call has no output: the kind of failure, and the text that the model gets.
 pub(crate) type CallFault = (ToolFault, Arc<str>);
 
-/// What a call answers: its output as text, or why it has none.
+/// A running call. It returns its output as text, or why there is none.
 pub(crate) type Called = BoxFuture<'static, Result<Arc<str>, CallFault>>;
 
 /// The object-safe twin of [`Tool`].
 pub(super) trait DynTool: Send + Sync {
     fn call(self: Arc<Self>, arguments: Arc<str>, context: ToolContext) -> Called;
 
-    /// Whether dropping a call does not end it, since it has a thread of its own.
+    /// Whether a call runs on its own thread, so that dropping its future does not end it.
     fn is_blocking(&self) -> bool {
         false
     }
 }
 
 impl AnyTool {
-    /// A tool with this name and this description.
+    /// Converts a [`Tool`], with its name, description and settings.
     pub fn new<T: Tool>(tool: T) -> AnyTool {
         let settings = tool.settings();
         let spec = ToolSpec::new(T::NAME, T::ABOUT, schema_of::<T::Input>());
@@ -94,7 +94,7 @@ impl AnyTool {
         &self.spec.name
     }
 
-    /// What the model is told of it.
+    /// The description that the model gets.
     pub fn spec(&self) -> &Arc<ToolSpec> {
         &self.spec
     }
@@ -116,7 +116,7 @@ impl AnyTool {
         self
     }
 
-    /// Has a person approve each call ([`ToolSettings::confirm`]).
+    /// Makes each call wait for a person's approval ([`ToolSettings::confirm`]).
     pub fn confirm(mut self) -> AnyTool {
         self.settings.confirm = true;
         self
@@ -128,7 +128,7 @@ impl AnyTool {
         self
     }
 
-    /// Says that a call may be made again ([`ToolSettings::repeatable`]).
+    /// Allows a call to be repeated after a crash ([`ToolSettings::repeatable`]).
     pub fn repeatable(mut self) -> AnyTool {
         self.settings.repeatable = true;
         self
@@ -140,11 +140,11 @@ impl AnyTool {
         self
     }
 
-    /// Calls it outside any run, as a test does: the result is what the model would be told.
+    /// Calls the tool outside any run, for tests. Returns the output that the model would get.
     ///
     /// # Errors
     ///
-    /// What kind of failure, and what the model would be told.
+    /// The kind of failure, and the text that the model would get.
     pub async fn call(
         &self,
         arguments: &str,
@@ -153,8 +153,8 @@ impl AnyTool {
         self.begin(arguments.into(), context).await
     }
 
-    /// A call. Nothing happens before the future is polled: not even its arguments are read, since that is the code of
-    /// whoever wrote the tool. A call that is told to end before that does not begin.
+    /// Makes a call. Nothing happens before the future is polled: even parsing the arguments is code of the tool's
+    /// author. A call that is cancelled before its first poll does not start.
     pub(crate) fn begin(&self, arguments: Arc<str>, context: ToolContext) -> Called {
         let most = self.settings.max_output_bytes;
         let work = self.work.clone();
@@ -172,7 +172,7 @@ impl AnyTool {
         .boxed()
     }
 
-    /// Whether dropping a call does not end it.
+    /// Whether a call runs on its own thread, so that dropping its future does not end it.
     pub(crate) fn is_blocking(&self) -> bool {
         self.work.is_blocking()
     }
@@ -193,7 +193,7 @@ impl fmt::Debug for AnyTool {
     }
 }
 
-/// A tool with types.
+/// The twin of a [`Tool`].
 struct Typed<T>(T);
 
 impl<T: Tool> DynTool for Typed<T> {
@@ -202,26 +202,26 @@ impl<T: Tool> DynTool for Typed<T> {
     }
 }
 
-/// What the model is told of a call that was to end before it began.
+/// The fault of a call that was cancelled before it started.
 pub(super) fn not_begun() -> CallFault {
     let told = "The call was not begun: it was to end before that.";
     (ToolFault::NotStarted, told.into())
 }
 
-/// What the model is told of a panic.
+/// The fault of a call that panicked.
 pub(crate) fn panicked(words: &str) -> CallFault {
     let told = format!("the tool panicked: {words}");
     (ToolFault::Panicked, in_bounds(told))
 }
 
-/// What the model is told of an output of more bytes than it may have.
+/// The fault of a call whose output is longer than `most` bytes, if it is.
 pub(crate) fn too_long(output: &str, most: usize) -> Option<CallFault> {
     let bytes = output.len();
     let told = || format!("the output has {bytes} bytes, and at most {most} are allowed");
     (bytes > most).then(|| (ToolFault::Failed, told().into()))
 }
 
-/// As much of a fault's words as the model is told: they may quote what a tool was given, or hold whatever it met.
+/// Shortens an error's text to what the model may get: a tool may quote its whole input or output in it.
 pub(crate) fn in_bounds(words: impl AsRef<str> + Into<Arc<str>>) -> Arc<str> {
     let text = words.as_ref();
     if text.len() <= MOST_FAULT_BYTES {
@@ -231,7 +231,7 @@ pub(crate) fn in_bounds(words: impl AsRef<str> + Into<Arc<str>>) -> Arc<str> {
     format!("{} [cut: it has {} bytes]", &text[..end], text.len()).into()
 }
 
-/// The JSON Schema of a type, as models want it: whole, without references to definitions elsewhere.
+/// The JSON Schema of a type in the form that providers accept: with all definitions inlined.
 pub(super) fn schema_of<T: schemars::JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
@@ -241,9 +241,9 @@ pub(super) fn schema_of<T: schemars::JsonSchema>() -> Value {
         .into_root_schema_for::<T>()
         .to_value();
     if let Some(object) = schema.as_object_mut() {
-        // The name of a Rust type says nothing to a model.
+        // The name of a Rust type is of no use to a model.
         object.remove("title");
-        // Providers want an object, also for a tool that takes nothing.
+        // Providers require an object, even for a tool without arguments.
         if object.get("type") != Some(&Value::from("object")) && !object.contains_key("anyOf") {
             object.insert("type".into(), "object".into());
         }
@@ -254,7 +254,7 @@ pub(super) fn schema_of<T: schemars::JsonSchema>() -> Value {
     schema
 }
 
-/// The arguments of a call as a type. None at all are an empty object, which some models mean by that.
+/// Parses the arguments of a call. An empty text counts as an empty object, because some models send it for one.
 pub(super) fn parse<T: serde::de::DeserializeOwned>(arguments: &str) -> Result<T, CallFault> {
     let text = if arguments.trim().is_empty() {
         "{}"
@@ -263,7 +263,7 @@ pub(super) fn parse<T: serde::de::DeserializeOwned>(arguments: &str) -> Result<T
     };
     serde_json::from_str(text)
         .or_else(|error| {
-            // A tool that takes nothing takes an empty object.
+            // A tool whose input is `()` accepts an empty object.
             if text.trim() == "{}"
                 && let Ok(nothing) = serde_json::from_str("null")
             {
@@ -277,7 +277,7 @@ pub(super) fn parse<T: serde::de::DeserializeOwned>(arguments: &str) -> Result<T
         })
 }
 
-/// What the model is told of a result.
+/// Converts the result of a tool into the text that the model gets.
 pub(super) fn told<T: Serialize>(result: Result<T, ToolError>) -> Result<Arc<str>, CallFault> {
     let failed = |message: &str| (ToolFault::Failed, Arc::from(message));
     let output = result.map_err(|error| failed(error.message()))?;

@@ -1,4 +1,4 @@
-//! Tools made of closures.
+//! Tools made from closures.
 
 use std::{future::Future, marker::PhantomData, sync::Arc};
 
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{event::ToolFault, panics::last_words};
 
-/// A tool made of an asynchronous closure.
+/// A tool made from an asynchronous closure.
 pub fn from_fn<I, O, F, Fut>(name: &str, about: &str, call: F) -> AnyTool
 where
     I: DeserializeOwned + JsonSchema + Send + 'static,
@@ -29,7 +29,8 @@ where
     AnyTool::from_parts(spec, ToolSettings::default(), work)
 }
 
-/// A tool whose arguments have this JSON Schema, which is not checked here: for tools that are known at run time only.
+/// A tool whose arguments are described by this JSON Schema: for tools that are known only at run time. Arguments are
+/// not checked against the schema.
 pub fn from_schema<O, F, Fut>(name: &str, about: &str, parameters: Value, call: F) -> AnyTool
 where
     O: Serialize + Send + 'static,
@@ -44,8 +45,8 @@ where
     AnyTool::from_parts(spec, ToolSettings::default(), work)
 }
 
-/// A tool that the caller does, and not this process ([`ToolSettings::external`]), such as one of a user's own machine. Its
-/// arguments have this JSON Schema.
+/// A tool whose calls are made by the caller and not by this process ([`ToolSettings::external`]), for example on a user's
+/// own machine. Its arguments are described by this JSON Schema.
 pub fn external(name: &str, about: &str, parameters: Value) -> AnyTool {
     let nobody = |_: Value, _: ToolContext| async {
         Err::<(), _>(ToolError::new(
@@ -55,8 +56,8 @@ pub fn external(name: &str, about: &str, parameters: Value) -> AnyTool {
     from_schema(name, about, parameters, nobody).external()
 }
 
-/// A tool made of a closure that blocks its thread. It gets a thread of its own, which nothing can end: a call that is cut
-/// is told, by [`ToolContext::is_cancelled`], and abandoned; what it returns after that is not heard.
+/// A tool made from a closure that blocks its thread. Each call runs on its own thread, which cannot be ended from
+/// outside: a cancelled call sees [`ToolContext::is_cancelled`] and is abandoned; its later result is dropped.
 pub fn blocking_fn<I, O, F>(name: &str, about: &str, call: F) -> AnyTool
 where
     I: DeserializeOwned + JsonSchema + Send + 'static,
@@ -104,7 +105,7 @@ where
         async move {
             let input = parse(&arguments)?;
             let thread = tokio::task::spawn_blocking(move || {
-                // It may have waited long for its thread, and nothing takes it out of that queue.
+                // The call may have waited long for a thread, and cannot be removed from that queue.
                 if context.is_cancelled() {
                     return Err(not_begun());
                 }
