@@ -13,8 +13,8 @@ mod open_calls;
 mod poke;
 mod restore;
 mod subscribe;
+mod tail;
 mod tally;
-mod wait;
 mod waiters;
 mod work;
 
@@ -82,7 +82,8 @@ impl Run {
 
     /// The run's events from position `seq` on: to resume, one more than the last that was seen.
     pub fn events_from(&self, seq: u64) -> EventStream {
-        EventStream::new(self.log.clone(), seq)
+        let log = &self.log;
+        EventStream::new(log.id, log.env.clone(), log.clone(), seq)
     }
 
     /// Feeds the run's events to an actor, from the first on, as messages made from [`Delivery`].

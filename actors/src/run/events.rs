@@ -3,21 +3,18 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::{Arc, MutexGuard},
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::FusedStream};
 
 use super::{
-    log::{Inner, RunLog},
-    waiters::WaiterKey,
+    log::RuntimeEnv,
+    tail::{At, Tail},
+    waiters::Seat,
 };
-use crate::{
-    error::EventsError,
-    event::RunEvent,
-    store::{AppendError, ReadError},
-};
+use crate::{error::EventsError, event::RunEvent, id::RunId, store::ReadError};
 
 /// How many events are read from the store at a time.
 const PAGE: usize = 256;
@@ -33,20 +30,29 @@ const PAGE: usize = 256;
 /// on where the last one stood.
 #[must_use = "streams do nothing unless polled"]
 pub struct EventStream {
-    log: Arc<RunLog>,
+    run: RunId,
+    env: Arc<RuntimeEnv>,
+    tail: Arc<dyn Tail>,
+    seat: Seat,
     seq: u64,
-    key: WaiterKey,
     page: VecDeque<RunEvent>,
     fetch: Option<BoxFuture<'static, Result<Vec<RunEvent>, ReadError>>>,
     done: bool,
 }
 
 impl EventStream {
-    pub(super) fn new(log: Arc<RunLog>, seq: u64) -> EventStream {
+    pub(super) fn new(
+        run: RunId,
+        env: Arc<RuntimeEnv>,
+        tail: Arc<dyn Tail>,
+        seq: u64,
+    ) -> EventStream {
         EventStream {
-            log,
+            run,
+            env,
+            tail,
+            seat: Seat::default(),
             seq: seq.max(1),
-            key: WaiterKey::default(),
             page: VecDeque::new(),
             fetch: None,
             done: false,
@@ -67,23 +73,24 @@ impl EventStream {
         self.seq
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RunEvent, EventsError>>> {
-        // What the memory does not hold is in the store, and was stored before this process took the run up.
-        if self.seq <= self.log.tape.base() {
-            return self.poll_page(cx).map(Some);
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<RunEvent>, EventsError>> {
+        match ready!(self.tail.poll_at(self.seq, &mut self.seat, cx))? {
+            At::Event(event) => Poll::Ready(Ok(Some(event))),
+            At::Stored => self.poll_page(cx).map_ok(Some),
+            At::End => Poll::Ready(Ok(None)),
         }
-        self.log.poll_stored(self.seq, &mut self.key, cx)
     }
 
+    /// An event that is stored, and not in memory.
     fn poll_page(&mut self, cx: &mut Context<'_>) -> Poll<Result<RunEvent, EventsError>> {
         loop {
             if let Some(event) = self.page.pop_front() {
                 return Poll::Ready(Ok(event));
             }
-            let (log, after) = (&self.log, self.seq - 1);
+            let (run, store, after) = (self.run, &self.env.store, self.seq - 1);
             let fetch = self
                 .fetch
-                .get_or_insert_with(|| log.env.store.clone().read(log.id, after, PAGE));
+                .get_or_insert_with(|| store.clone().read(run, after, PAGE));
             let answer = ready!(fetch.poll_unpin(cx));
             self.fetch = None;
             match answer {
@@ -112,7 +119,7 @@ impl Stream for EventStream {
         if this.done {
             return Poll::Ready(None);
         }
-        let item = ready!(this.poll(cx));
+        let item = ready!(this.poll(cx)).transpose();
         match &item {
             Some(Ok(event)) => {
                 this.seq = event.seq.saturating_add(1);
@@ -132,93 +139,15 @@ impl FusedStream for EventStream {
 
 impl Drop for EventStream {
     fn drop(&mut self) {
-        self.log.forget_waiter(self.key);
+        self.tail.leave(&mut self.seat);
     }
 }
 
 impl std::fmt::Debug for EventStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EventStream")
-            .field("run_id", &self.log.id)
+            .field("run_id", &self.run)
             .field("seq", &self.seq)
             .finish_non_exhaustive()
     }
-}
-
-impl RunLog {
-    /// The event at `seq`, once it is stored; `None` when there will be none.
-    fn poll_stored(
-        &self,
-        seq: u64,
-        key: &mut WaiterKey,
-        cx: &Context<'_>,
-    ) -> Poll<Option<Result<RunEvent, EventsError>>> {
-        let inner = self.lock();
-        if seq <= inner.stored {
-            drop(inner);
-            return Poll::Ready(self.tape.get(seq).map(Ok));
-        }
-        if inner.lost.is_some() {
-            let last_stored = inner.stored;
-            return Poll::Ready(Some(Err(EventsError::StoreLost { last_stored })));
-        }
-        if inner.is_settled() {
-            return Poll::Ready(None);
-        }
-        wait(inner, key, seq, cx)
-    }
-
-    /// Ready with the last event's position when the run has ended and that is stored, or with what was lost.
-    pub(crate) fn poll_ended(
-        &self,
-        key: &mut WaiterKey,
-        cx: &Context<'_>,
-    ) -> Poll<Result<u64, EventsError>> {
-        let inner = self.lock();
-        if inner.lost.is_some() {
-            let last_stored = inner.stored;
-            return Poll::Ready(Err(EventsError::StoreLost { last_stored }));
-        }
-        if inner.is_settled() {
-            return Poll::Ready(Ok(inner.stored));
-        }
-        wait(inner, key, u64::MAX, cx)
-    }
-
-    /// Ready when position `seq` is stored, or the store was lost: then with the reason.
-    pub(crate) fn poll_mark(
-        &self,
-        seq: u64,
-        key: &mut WaiterKey,
-        cx: &Context<'_>,
-    ) -> Poll<Result<(), AppendError>> {
-        let inner = self.lock();
-        if seq <= inner.stored {
-            return Poll::Ready(Ok(()));
-        }
-        if let Some(lost) = &inner.lost {
-            return Poll::Ready(Err(lost.clone()));
-        }
-        wait(inner, key, seq, cx)
-    }
-
-    pub(crate) fn forget_waiter(&self, key: WaiterKey) {
-        if key != WaiterKey::default() {
-            // The waker is dropped here, outside the lock: a waker may run what its owner likes.
-            let _gone = self.lock().waiters.leave(key);
-        }
-    }
-}
-
-/// Waits for position `seq`. The waker that this replaces is dropped outside the lock.
-fn wait<T>(
-    mut inner: MutexGuard<'_, Inner>,
-    key: &mut WaiterKey,
-    seq: u64,
-    cx: &Context<'_>,
-) -> Poll<T> {
-    let replaced = inner.waiters.wait(key, seq, cx);
-    drop(inner);
-    drop(replaced);
-    Poll::Pending
 }

@@ -1,87 +1,108 @@
-//! Who waits for a run's log to grow.
+//! The tasks that wait for a run's log to grow.
 
 use std::{
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     task::{Context, Waker},
 };
 
-/// Tasks that wait for a position to be stored. They are kept under the log's lock, so that none is missed.
+/// Tasks that wait for a position to be stored, in the order of those positions. They are kept under the log's lock, so
+/// that none is missed.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    next_key: u64,
+    last_id: u64,
     /// One waiter is the common case, and takes no allocation.
-    first: Option<Waiter>,
-    rest: Vec<Waiter>,
+    first: Option<(Place, Waker)>,
+    rest: BTreeMap<Place, Waker>,
 }
 
-#[derive(Debug)]
-struct Waiter {
-    key: WaiterKey,
+/// What a waiter waits for, and which one it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
     seq: u64,
-    waker: Waker,
+    id: u64,
 }
 
-/// Names one waiter; 0 is nobody yet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct WaiterKey(u64);
+/// One waiter's place in the list, kept by the waiter. It has to [leave](Waiters::leave) before it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Seat {
+    /// Its id is 0 as long as it has never waited.
+    place: Place,
+    /// What is woken, cloned outside the log's lock: a waker may run what its owner likes.
+    spare: Option<Waker>,
+}
+
+impl Seat {
+    /// Keeps a clone of the waker of `cx` ready. To be called without the log's lock.
+    pub(crate) fn prepare(&mut self, cx: &Context<'_>) {
+        let fits = |spare: &Waker| spare.will_wake(cx.waker());
+        if !self.spare.as_ref().is_some_and(fits) {
+            self.spare = Some(cx.waker().clone());
+        }
+    }
+
+    /// Whether it may be in the list.
+    pub(crate) fn has_waited(&self) -> bool {
+        self.place.id != 0
+    }
+}
 
 impl Waiters {
-    /// Has `cx` woken when position `seq` is stored. A waiter that waits already, by its `key`, is moved; its old waker is
-    /// answered, to be dropped after the lock is released: a waker may run what its owner likes.
-    pub(crate) fn wait(
-        &mut self,
-        key: &mut WaiterKey,
-        seq: u64,
-        cx: &Context<'_>,
-    ) -> Option<Waker> {
-        let known = self.first.iter_mut().chain(&mut self.rest);
-        if let Some(waiter) = known.into_iter().find(|waiter| waiter.key == *key) {
-            waiter.seq = seq;
-            if waiter.waker.will_wake(cx.waker()) {
-                return None;
+    /// Has a [prepared](Seat::prepare) waiter woken when position `seq` is stored. Returns the waker that this replaces,
+    /// to be dropped after the lock is released.
+    pub(crate) fn wait(&mut self, seat: &mut Seat, seq: u64) -> Option<Waker> {
+        if seat.place.seq == seq
+            && let Some(waiting) = self.waker_at(seat.place)
+        {
+            let spare = seat.spare.as_ref()?;
+            if !waiting.will_wake(spare) {
+                let replaced = seat.spare.as_mut()?;
+                std::mem::swap(waiting, replaced);
+                return seat.spare.take();
             }
-            return Some(std::mem::replace(&mut waiter.waker, cx.waker().clone()));
+            return None;
         }
-        if *key == WaiterKey::default() {
-            self.next_key += 1;
-            *key = WaiterKey(self.next_key);
+        let replaced = self.leave(seat);
+        if seat.place.id == 0 {
+            self.last_id += 1;
+            seat.place.id = self.last_id;
         }
-        let waiter = Waiter {
-            key: *key,
-            seq,
-            waker: cx.waker().clone(),
-        };
+        seat.place.seq = seq;
+        let waker = seat.spare.take()?;
         if self.first.is_none() {
-            self.first = Some(waiter);
+            self.first = Some((seat.place, waker));
         } else {
-            self.rest.push(waiter);
+            self.rest.insert(seat.place, waker);
         }
-        None
+        replaced
     }
 
-    /// Takes out a waiter that went away.
-    pub(crate) fn leave(&mut self, key: WaiterKey) -> Option<Waker> {
-        let waiter = match self.first.take_if(|waiter| waiter.key == key) {
-            Some(waiter) => waiter,
-            None => {
-                let at = self.rest.iter().position(|waiter| waiter.key == key)?;
-                self.rest.swap_remove(at)
-            }
-        };
-        Some(waiter.waker)
+    fn waker_at(&mut self, place: Place) -> Option<&mut Waker> {
+        match &mut self.first {
+            Some((first, waker)) if *first == place => Some(waker),
+            Some(_) | None => self.rest.get_mut(&place),
+        }
     }
 
-    /// Takes out everybody who waits for `seq` or an earlier position. They are to be woken after the lock is released.
+    /// Takes a waiter out, if it waits. Its waker is returned to be dropped after the lock is released.
+    pub(crate) fn leave(&mut self, seat: &Seat) -> Option<Waker> {
+        match self.first.take_if(|(place, _)| *place == seat.place) {
+            Some((_, waker)) => Some(waker),
+            None => self.rest.remove(&seat.place),
+        }
+    }
+
+    /// Takes out those that wait for `seq` or an earlier position. They are to be woken after the lock is released.
     pub(crate) fn up_to(&mut self, seq: u64) -> Woken {
-        let first = self.first.take_if(|waiter| waiter.seq <= seq);
-        let rest = if self.rest.is_empty() {
-            Vec::new()
-        } else {
-            let due = self.rest.extract_if(.., |waiter| waiter.seq <= seq);
-            due.map(|waiter| waiter.waker).collect()
-        };
+        let first = self.first.take_if(|(place, _)| place.seq <= seq);
+        let mut rest = Vec::new();
+        while let Some(next) = self.rest.first_entry()
+            && next.key().seq <= seq
+        {
+            rest.push(next.remove());
+        }
         Woken {
-            first: first.map(|waiter| waiter.waker),
+            first: first.map(|(_, waker)| waker),
             rest,
         }
     }
@@ -102,5 +123,85 @@ impl Woken {
         for waker in self.first.into_iter().chain(self.rest) {
             let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Bell(AtomicUsize);
+
+    impl std::task::Wake for Bell {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn wait(waiters: &mut Waiters, seat: &mut Seat, seq: u64, bell: &Arc<Bell>) {
+        let waker = Waker::from(bell.clone());
+        seat.prepare(&Context::from_waker(&waker));
+        waiters.wait(seat, seq);
+    }
+
+    fn rings(bell: &Bell) -> usize {
+        bell.0.load(Ordering::SeqCst)
+    }
+
+    #[test]
+    fn those_that_are_due_are_woken_and_nobody_else() {
+        let mut waiters = Waiters::default();
+        let bells: Vec<Arc<Bell>> = (0..100).map(|_| Arc::default()).collect();
+        let mut seats: Vec<Seat> = (0..100).map(|_| Seat::default()).collect();
+        for ((seat, bell), n) in seats.iter_mut().zip(&bells).zip(0..) {
+            wait(&mut waiters, seat, n % 10, bell);
+        }
+        waiters.up_to(4).wake();
+        for (bell, n) in bells.iter().zip(0..) {
+            assert_eq!(rings(bell), usize::from(n % 10 <= 4), "{n}");
+        }
+        waiters.up_to(u64::MAX).wake();
+        assert!(bells.iter().all(|bell| rings(bell) == 1));
+        assert!(waiters.first.is_none() && waiters.rest.is_empty());
+    }
+
+    #[test]
+    fn a_waiter_that_waits_again_is_moved_and_not_doubled() {
+        let mut waiters = Waiters::default();
+        let (other, bell, late) = (Arc::default(), Arc::default(), Arc::default());
+        let (mut first, mut seat) = (Seat::default(), Seat::default());
+        wait(&mut waiters, &mut first, u64::MAX, &other);
+        wait(&mut waiters, &mut seat, 3, &bell);
+        wait(&mut waiters, &mut seat, 5, &bell);
+        waiters.up_to(4).wake();
+        assert_eq!(rings(&bell), 0);
+        // Another task has taken the stream over: the first is not woken any more.
+        wait(&mut waiters, &mut seat, 5, &late);
+        waiters.up_to(5).wake();
+        assert_eq!((rings(&bell), rings(&late), rings(&other)), (0, 1, 0));
+    }
+
+    #[test]
+    fn a_waiter_that_left_is_not_woken_and_keeps_nothing() {
+        let mut waiters = Waiters::default();
+        let bell = Arc::<Bell>::default();
+        let mut seats = [Seat::default(), Seat::default()];
+        for seat in &mut seats {
+            wait(&mut waiters, seat, 1, &bell);
+        }
+        for seat in &seats {
+            assert!(waiters.leave(seat).is_some());
+            assert!(waiters.leave(seat).is_none());
+        }
+        drop(seats);
+        waiters.up_to(u64::MAX).wake();
+        assert_eq!((rings(&bell), Arc::strong_count(&bell)), (0, 1));
     }
 }

@@ -151,6 +151,7 @@ impl Tape {
     }
 
     /// The position before the first event it holds.
+    #[cfg(test)]
     pub(crate) fn base(&self) -> u64 {
         self.base
     }
