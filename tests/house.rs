@@ -91,6 +91,7 @@ const LAYERS: [(&str, &[&str]); 5] = [
             "context",
             "provider",
             "transcript",
+            "settings",
         ],
     ),
     ("law", &["machine"]),

@@ -52,6 +52,7 @@ pub mod id;
 pub mod message;
 pub mod outcome;
 mod provider;
+pub mod settings;
 mod status;
 mod transcript;
 pub mod usage;

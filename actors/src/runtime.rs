@@ -43,6 +43,7 @@ use crate::{
     event::StatusChange,
     id::RunId,
     run::{Delivery, Run, feed, log::RunLog},
+    settings::{optional, required},
     status::RunStatus,
 };
 
@@ -77,12 +78,15 @@ pub struct RuntimeConfig {
     /// How many runs may wait for one session. Default: 100.
     pub max_waiting_in_session: usize,
     /// How long a run waits for its session before it is cancelled with the reason `SessionBusy`. Default: 10 minutes.
+    #[serde(with = "optional")]
     pub session_wait: Option<Duration>,
     /// How many cancels of unknown runs are remembered; the oldest is forgotten first. Default: 10,000.
     pub max_remembered_cancels: usize,
     /// How long such a cancel is remembered. Default: 10 minutes.
+    #[serde(with = "required")]
     pub remember_cancels_for: Duration,
     /// How long a store that does not confirm is asked again before it counts as lost. Default: 10 seconds.
+    #[serde(with = "required")]
     pub store_patience: Duration,
 }
 

@@ -25,6 +25,8 @@ use std::{fmt, future::Future, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::settings::{optional, required};
+
 pub use self::{
     any::{AnyTool, ToolSpec},
     context::{Process, ToolContext},
@@ -82,6 +84,7 @@ pub struct ToolSettings {
     pub on_cancel: OnCancel,
     /// How long a call may take. When it is over the call is told and treated as its `on_cancel` says, with a
     /// `Finish` that is not awaited for longer than the cancel limit; the model is told that it timed out. Default: none.
+    #[serde(with = "optional")]
     pub timeout: Option<Duration>,
     /// Whether a person has to approve each call: the run is paused until then. Default: no.
     pub confirm: bool,
@@ -116,7 +119,7 @@ pub enum OnCancel {
     #[default]
     Drop,
     /// It is dropped after this time, unless it has come to its end before.
-    Grace(Duration),
+    Grace(#[serde(with = "required")] Duration),
     /// It is awaited, for as long as the cancel limit of the agent allows ([`Limits`](crate::agent::Limits)), and then dropped.
     /// For what must not be cut in the middle, such as moving money.
     Finish,

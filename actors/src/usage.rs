@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::settings::{Given, Setting, decimal, required};
 
 /// Where a number of tokens comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,13 +51,33 @@ impl fmt::Display for Money {
     }
 }
 
+impl Setting for Money {
+    const EXPECTED: &'static str = r#"an amount such as "0.25", with at most six decimals"#;
+
+    fn read(given: Given<'_>) -> Option<Money> {
+        match given {
+            Given::Text(text) => {
+                let millionths = u64::try_from(decimal(text, 1_000_000)?).ok()?;
+                Some(Money::from_millionths(millionths))
+            }
+            Given::Number(_) => None,
+        }
+    }
+
+    fn write<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
 /// What a model costs, for a million tokens of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
     /// For a million tokens that go to the model.
+    #[serde(with = "required")]
     pub input: Money,
     /// For a million tokens that come from it.
+    #[serde(with = "required")]
     pub output: Money,
 }
 

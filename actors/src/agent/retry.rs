@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Retry;
+use crate::{model::Retry, settings::required};
 
 /// How often a request that failed is repeated, and how long the run sleeps before. Only requests of which nothing was
 /// heard yet are repeated, and only for errors that allow it.
@@ -17,10 +17,13 @@ pub struct RetryPolicy {
     /// How many times at most. Default: 2.
     pub max_retries: u32,
     /// The first pause. Default: 0.5 s.
+    #[serde(with = "required")]
     pub base: Duration,
     /// The longest pause. Default: 8 s.
+    #[serde(with = "required")]
     pub cap: Duration,
     /// The longest pause that a provider may ask for; one that asks for more has failed. Default: 120 s.
+    #[serde(with = "required")]
     pub longest_wait: Duration,
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
 use super::{Runtime, launch::SupervisorMsg};
@@ -10,15 +11,19 @@ use crate::{
     cancel::{CancelReason, CancelRequest},
     outcome::ErrorReason,
     run::{Run, ending::Ending, log::RunLog},
+    settings::required,
     status::RunStatus,
 };
 
 /// How long a shutdown waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
     /// How long runs may go on to their own ends. Default: 5 seconds.
+    #[serde(with = "required")]
     pub finish_within: Duration,
     /// How long runs may then take to be cancelled. What has not ended by then is abandoned. Default: 5 seconds.
+    #[serde(with = "required")]
     pub cancel_within: Duration,
 }
 
