@@ -1,7 +1,7 @@
-//! The command line: what can be asked of the program, and how it answers when that fails.
+//! The command line: the commands, and how their errors are reported.
 //!
-//! Exit codes: 0 when a run completed or was cancelled, 1 when it failed or could not start, 2 for arguments that cannot
-//! be, 130 when a second Ctrl-C left at once.
+//! Exit codes: 0 when a run completed or was cancelled, 1 when it failed or could not start, 2 for invalid arguments,
+//! 130 when a second Ctrl-C ended the program at once.
 
 mod chunk;
 mod demo;
@@ -22,7 +22,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-/// Whatever made a command fail, for a person to read.
+/// Why a command failed, as a text for a person.
 type Failure = Box<dyn Error + Send + Sync>;
 
 /// Starts, streams and stops runs of LLM agents.
@@ -58,12 +58,12 @@ pub(crate) async fn main() -> ExitCode {
     })
 }
 
-/// Says something to the person, apart from what the program was asked for. Nobody has to listen.
+/// Prints a note on standard error, apart from the output. A failure to print it is ignored.
 fn tell(words: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "{words}");
 }
 
-/// Whether the reader of our output went away, as `head` does when it has seen enough.
+/// Whether the reader of our output has closed the pipe, as `head` does when it has read enough.
 fn is_unread(failure: &(dyn Error + Send + Sync + 'static)) -> bool {
     failure
         .downcast_ref::<io::Error>()

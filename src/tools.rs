@@ -1,7 +1,7 @@
-//! Tools that touch the world.
+//! Tools that act outside this process.
 //!
-//! [`ProcessTool`] runs a program. It needs Linux: what is left of a group of processes, and whose it is, can be told for
-//! sure only by `/proc` and pidfds. Elsewhere this module is not there.
+//! [`ProcessTool`] runs a program. It needs Linux: only `/proc` and pidfds say for certain which processes of a group
+//! are left, and whose they are. On other systems this module does not exist.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -14,7 +14,7 @@ fn quell(arguments: &[&str]) -> Command {
     command
 }
 
-/// The story must be a beginning of the one that the simulation tells, and the report must fit to it.
+/// Checks that the story is a beginning of the simulated one, and that the report matches it.
 async fn check_report(ended: &Ended, by: &str) {
     assert_eq!(ended.status.code(), Some(0), "{ended:#?}");
     let (told, report) = ended.stdout.split_once("\n\nstatus: ").expect("a report");
@@ -77,7 +77,7 @@ async fn help_names_what_there_is() {
 #[tokio::test]
 async fn what_cannot_be_is_refused_in_words() {
     for (arguments, code, words) in [
-        (&["demo", "--cancel-after", "soon"][..], 2, "ms, s, m and h"),
+        (&["demo", "--cancel-after", "soon"][..], 2, "ms, s, m or h"),
         (&["demo", "--model", "gpt"], 2, "openai:NAME"),
     ] {
         let ended = run(&mut quell(arguments)).await;
@@ -86,7 +86,7 @@ async fn what_cannot_be_is_refused_in_words() {
     }
     let ended = run(&mut quell(&["demo", "--model", "openai:gpt-5-mini"])).await;
     assert_eq!(ended.status.code(), Some(1), "{ended:#?}");
-    // Without models over HTTP that is the reason; else it is the missing key.
+    // The reason is the missing feature, or else the missing key.
     assert!(ended.stderr.starts_with("error: ") && ended.stderr.contains("--model sim"));
     let ended = run(quell(&["demo"]).env("QUELL_LOG", "quell=loud")).await;
     assert_eq!(ended.status.code(), Some(1), "{ended:#?}");
@@ -151,7 +151,7 @@ mod interrupts {
         );
     }
 
-    /// The demo cannot end by itself here: nobody reads what it prints, and the pipe is full.
+    /// The demo cannot end by itself here: its output is not read, and the pipe is full.
     #[tokio::test]
     async fn the_second_ctrl_c_leaves_at_once() {
         let (full, _unread) = pipe::pipe().unwrap();
@@ -163,7 +163,7 @@ mod interrupts {
 
         read_until(&mut stderr, |text| text.contains("Ctrl-C]")).await;
         interrupt(&child);
-        read_until(&mut stderr, |text| text.contains("again leaves at once")).await;
+        read_until(&mut stderr, |text| text.contains("again exits at once")).await;
         interrupt(&child);
         assert_eq!(ended(child).await.status.code(), Some(130));
     }

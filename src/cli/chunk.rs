@@ -1,18 +1,18 @@
-//! Printing what a model says, piece by piece.
+//! Printing a model's text piece by piece.
 
 use std::{
     borrow::Cow,
     io::{self, Write},
 };
 
-/// Prints a piece at once: standard output would keep it back until its line is over.
+/// Prints a piece and flushes it: standard output would keep it back until the end of the line.
 pub(super) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(printable(text).as_bytes())?;
     out.flush()
 }
 
-/// The text without what a terminal would obey instead of show. A model's words are a stranger's.
+/// The text without control characters, which a terminal would obey: a model's text cannot be trusted.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
     let obeyed = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
     if text.contains(obeyed) {

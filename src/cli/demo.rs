@@ -1,4 +1,4 @@
-//! `quell demo`: a run that is streamed, and cancelled on the way.
+//! `quell demo`: streams a run and cancels it while it speaks.
 
 use std::{
     io::{self, Write},
@@ -19,23 +19,23 @@ use super::{
     tell, time,
 };
 
-/// Streams a story, cancels it on the way, and reports what the cancel did.
+/// Streams a story, cancels it before its end, and reports what the cancel did.
 ///
-/// Ctrl-C cancels the run in the same way; a second Ctrl-C leaves at once.
+/// Ctrl-C cancels the run in the same way; a second Ctrl-C ends the program at once.
 ///
-/// Without a key and without a network the story is a simulation. With OPENAI_API_KEY or OPENAI_BASE_URL set (the latter
-/// for any server that speaks the same protocol), it is told by that provider; OPENAI_MODEL names the model.
+/// By default a simulated model tells the story, without a key or a network. If OPENAI_API_KEY or OPENAI_BASE_URL is
+/// set (the latter for any server with the same protocol), that provider does; OPENAI_MODEL names the model.
 #[derive(Args)]
 pub(super) struct Demo {
     /// When to cancel the run: 3, 3s, 500ms, 2m, 1h
     #[arg(long, value_name = "TIME", default_value = "3s", value_parser = time::parse)]
     cancel_after: Duration,
 
-    /// Who tells the story: sim, openai, or openai:NAME [default: openai if the environment has it, else sim]
+    /// The model: sim, openai, or openai:NAME [default: openai if the environment configures it, else sim]
     #[arg(long, value_name = "MODEL")]
     model: Option<Choice>,
 
-    /// What is asked of the storyteller
+    /// What to ask the storyteller
     #[arg(
         default_value = "Write a very long story about a dragon who learns to code, with detailed descriptions and dialogue."
     )]
@@ -51,7 +51,7 @@ impl Demo {
         tokio::spawn(interrupt::cancel(run.clone(), interrupts));
         tokio::spawn(cancel_after(run.clone(), self.cancel_after));
         tell(format_args!(
-            "[run {} on {choice}; to be cancelled after {:?}, or by Ctrl-C]",
+            "[run {} on {choice}; will be cancelled after {:?}, or by Ctrl-C]",
             run.id(),
             self.cancel_after
         ));
@@ -59,7 +59,7 @@ impl Demo {
             Ok(Outcome::Error(error)) => Err(error.message.clone().into()),
             Ok(Outcome::Completed(_) | Outcome::Cancelled(_)) => Ok(ExitCode::SUCCESS),
             Err(failure) => {
-                // The story has no reader any more, and it may cost money.
+                // The output has no reader any more, and a model may cost money.
                 let request = CancelRequest::new(CancelReason::Disconnected);
                 run.cancel_with(request).await;
                 Err(failure)
@@ -74,7 +74,7 @@ async fn cancel_after(run: Run, delay: Duration) {
         .await;
 }
 
-/// Prints the words of a run as they come, and then how it ended.
+/// Prints the text of a run as it comes, and then how the run ended.
 async fn show(run: &Run) -> Result<Outcome, Failure> {
     let mut events = run.events();
     let mut thinks = false;
@@ -95,7 +95,7 @@ async fn show(run: &Run) -> Result<Outcome, Failure> {
             return Ok(outcome);
         }
     }
-    Err("the run's events ended before the run".into())
+    Err("the event stream ended before the run did".into())
 }
 
 fn tell_of_retry(request: &ModelRequestCompleted) {

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first one cancels, the second one leaves.
+//! Ctrl-C: the first one cancels the run, the second one ends the program.
 
 use std::io;
 
@@ -10,10 +10,10 @@ use tokio::signal::windows::{CtrlC as Signal, ctrl_c};
 
 use super::tell;
 
-/// What a shell reports of a program that was ended by an interrupt.
+/// The exit code that a shell reports for a program ended by an interrupt.
 const INTERRUPTED: i32 = 130;
 
-/// The interrupts from now on. One that comes before it is asked for is kept.
+/// The interrupts from now on. One that comes before `recv` is kept.
 pub(super) struct Interrupts(Signal);
 
 impl Interrupts {
@@ -26,13 +26,14 @@ impl Interrupts {
     }
 }
 
-/// Cancels `run` at the first interrupt, and leaves at the second. That one is for a program that cannot end by itself,
-/// because nobody reads what it prints or because a model blocks its thread.
+/// Cancels `run` at the first interrupt, and exits at the second. The second is for a program that cannot end by
+/// itself, because its output is not read or because a model blocks its thread.
 pub(super) async fn cancel(run: Run, mut interrupts: Interrupts) {
     interrupts.0.recv().await;
-    // Decided in this call; only whether it is stored is waited for, and the second interrupt does not wait for that.
+    // The call itself decides the cancel. Its future only waits until that is stored, and the second interrupt must not
+    // wait for the store.
     drop(run.cancel_with(CancelRequest::default().by("Ctrl-C")));
-    tell(format_args!("\n[cancelling; Ctrl-C again leaves at once]"));
+    tell(format_args!("\n[cancelling; Ctrl-C again exits at once]"));
     interrupts.0.recv().await;
     std::process::exit(INTERRUPTED);
 }

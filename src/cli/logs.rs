@@ -1,4 +1,4 @@
-//! What the program logs, and where: on standard error, warnings and worse unless asked for more.
+//! The program's log: on standard error, warnings and errors unless `QUELL_LOG` asks for more.
 
 use std::{
     env::{self, VarError},
@@ -21,15 +21,15 @@ pub(super) const HELP: &str = "Environment:\n  QUELL_LOG  What to log on standar
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LogError {
-    #[error("QUELL_LOG is not a filter such as `debug` or `quell_actors=debug`: {0}")]
+    #[error("QUELL_LOG is invalid: expected a filter such as `debug` or `quell_actors=debug`: {0}")]
     Filter(#[from] ParseError),
-    #[error("QUELL_LOG is not unicode")]
+    #[error("QUELL_LOG is not valid Unicode: expected a filter such as `debug`")]
     NotUnicode,
-    #[error("the log could not be started: {0}")]
+    #[error("cannot start the log: {0}")]
     Start(#[from] TryInitError),
 }
 
-/// Starts the log, as the environment says.
+/// Starts the log with the filter that the environment asks for.
 pub(super) fn start() -> Result<(), LogError> {
     let wanted = match env::var(VARIABLE) {
         Ok(text) => text,
@@ -48,7 +48,7 @@ pub(super) fn start() -> Result<(), LogError> {
     Ok(())
 }
 
-/// Warnings, and what is asked for. ractor tells of every actor at `debug`, so it has to be asked for by its name.
+/// Warnings, and what `wanted` adds. ractor logs every actor at `debug`, so it is left out unless it is named.
 fn filter(wanted: &str) -> Result<Targets, ParseError> {
     let wanted: Targets = if wanted.trim().is_empty() {
         Targets::new()

@@ -1,4 +1,4 @@
-//! Who tells the story.
+//! The choice of a model on the command line.
 
 use std::{env, fmt, str::FromStr};
 
@@ -8,17 +8,17 @@ use super::Failure;
 #[cfg(feature = "http-models")]
 use super::openai::openai;
 
-/// A model, as it is named on the command line.
+/// A model, as named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Choice {
-    /// The simulated one.
+    /// The simulated model.
     Sim,
-    /// One behind the protocol of OpenAI; without a name the one that the environment says.
+    /// A model behind OpenAI's protocol. Without a name, the environment decides.
     OpenAi(Option<String>),
 }
 
 impl Choice {
-    /// What the environment has: a provider, or none.
+    /// The provider that the environment configures, or else the simulation.
     pub(super) fn from_env() -> Choice {
         let is_set = |name| {
             env::var_os(name).is_some_and(|value| !value.to_string_lossy().trim().is_empty())
@@ -49,10 +49,7 @@ pub(super) fn storyteller(model: impl Model) -> Result<Agent, AgentError> {
 
 #[cfg(not(feature = "http-models"))]
 fn openai(_: Option<&str>) -> Result<Agent, Failure> {
-    Err(
-        "this program was built without the feature http-models and knows only `--model sim`"
-            .into(),
-    )
+    Err("this program was built without the feature `http-models`: use `--model sim`".into())
 }
 
 impl FromStr for Choice {
@@ -63,7 +60,7 @@ impl FromStr for Choice {
             ("sim", "") => Ok(Choice::Sim),
             ("openai", "") if text == "openai" => Ok(Choice::OpenAi(None)),
             ("openai", name) if !name.is_empty() => Ok(Choice::OpenAi(Some(name.to_owned()))),
-            _ => Err("there are sim, openai and openai:NAME".to_owned()),
+            _ => Err("unknown model: expected sim, openai or openai:NAME".to_owned()),
         }
     }
 }

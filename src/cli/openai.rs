@@ -1,4 +1,4 @@
-//! The storyteller behind the protocol of OpenAI.
+//! The storyteller on a model behind OpenAI's protocol.
 
 use quell::{
     Agent,
@@ -7,10 +7,10 @@ use quell::{
 
 use super::{Failure, model::storyteller};
 
-/// Asks the provider that the environment names, for the model `name` or else for the one that the environment says.
+/// The agent for the provider that the environment names, with the model `name` or else the environment's.
 pub(super) fn openai(name: Option<&str>) -> Result<Agent, Failure> {
     let chat = OpenAiChat::from_env().map_err(|error| match error {
-        OpenAiError::MissingKey => format!("{error}; `--model sim` needs neither").into(),
+        OpenAiError::MissingKey => format!("{error}: set one, or use `--model sim`").into(),
         error => Failure::from(error),
     })?;
     let chat = match name {

@@ -6,10 +6,10 @@ use quell::{Outcome, RunId, cancel::Receipt};
 
 use super::chunk;
 
-/// How much of what was said the report repeats, in characters.
+/// How much of the text the report repeats, in characters.
 const PREVIEW: usize = 72;
 
-/// What became of a run, in lines of `name: value`.
+/// How a run ended, in lines of `name: value`.
 pub(super) struct Report<'a> {
     run: RunId,
     outcome: &'a Outcome,
@@ -39,14 +39,14 @@ impl fmt::Display for Report<'_> {
 }
 
 fn receipt(f: &mut fmt::Formatter<'_>, receipt: &Receipt) -> fmt::Result {
-    let by = receipt.by.as_deref().unwrap_or("somebody");
+    let by = receipt.by.as_deref().unwrap_or("an unknown caller");
     writeln!(f, "receipt:")?;
     writeln!(f, "  why: {}, by {by}", receipt.reason)?;
     writeln!(f, "  cut while: {}", receipt.cut)?;
     writeln!(f, "  from request to quiet: {:.1?}", receipt.took)?;
     writeln!(f, "  tokens: {}", receipt.usage)?;
     match &receipt.fault {
-        Some(fault) => writeln!(f, "  failed on the way: {}", chunk::printable(fault)),
+        Some(fault) => writeln!(f, "  failed while cancelling: {}", chunk::printable(fault)),
         None => Ok(()),
     }
 }

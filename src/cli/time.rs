@@ -1,8 +1,8 @@
-//! Spans of time, as people type them.
+//! Durations on the command line.
 
 use std::time::Duration;
 
-/// A number of seconds, or a number with one of the units `ms`, `s`, `m` and `h`.
+/// Parses a number of seconds, or a number with one of the units `ms`, `s`, `m` and `h`.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(
         text.find(|c: char| c.is_ascii_alphabetic())
@@ -13,13 +13,13 @@ pub(super) fn parse(text: &str) -> Result<Duration, String> {
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
-        _ => return Err("the units are ms, s, m and h".to_owned()),
+        _ => return Err(format!("unknown unit {unit:?}: expected ms, s, m or h")),
     };
-    let number: f64 = number
-        .trim()
-        .parse()
-        .map_err(|_| "this is no number of seconds, and none with a unit, as 500ms".to_owned())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|error| error.to_string())
+    let number: f64 = number.trim().parse().map_err(|_| {
+        "invalid time: expected a number and a unit, such as 3s or 500ms".to_owned()
+    })?;
+    Duration::try_from_secs_f64(number * seconds)
+        .map_err(|_| "time out of range: expected 0 or more, such as 3s or 500ms".to_owned())
 }
 
 #[cfg(test)]

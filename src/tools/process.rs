@@ -1,8 +1,8 @@
 //! A program as a tool.
 //!
-//! From the outside in: what is set and what the model gives (`settings`, `input`, `environment`), one call (`call`, which
-//! begins at the `gate` and keeps the `output` within bounds), the `group` of processes that a call owns, and what comes
-//! after a crash (`left_over`). `proc` reads what the system says of processes.
+//! From the outside in: settings and the model's input (`settings`, `input`, `environment`); one call (`call`, which
+//! starts at the `gate` and bounds the `output`); the `group` of processes that a call owns; and the clean-up after a
+//! crash (`left_over`). `proc` reads `/proc`.
 
 mod call;
 mod environment;
@@ -19,5 +19,5 @@ pub use self::{
     settings::ProcessTool,
 };
 
-/// The variable of the environment that a call's mark is in.
+/// The environment variable that holds a call's mark.
 const MARK: &str = "QUELL_CALL";

@@ -19,17 +19,17 @@ async fn a_program_that_cannot_be_begun_is_said_clearly() {
         for (tool, told) in [
             (
                 tool("no-such-program"),
-                "the program no-such-program was not found in PATH",
+                "program no-such-program not found in PATH",
             ),
-            (tool("/no/such"), "the program /no/such was not found"),
-            (tool("./plain"), "./plain is no program that can be run"),
+            (tool("/no/such"), "program /no/such not found"),
+            (tool("./plain"), "./plain is not an executable program"),
             (
                 tool("true").directory("/no/such"),
-                "there is no directory /no/such",
+                "directory /no/such not found",
             ),
             (
                 tool("true").env("PATH", ""),
-                "the program true was not found in PATH",
+                "program true not found in PATH",
             ),
         ] {
             assert_eq!(call(tool, "").await.unwrap_err(), told);
@@ -38,7 +38,7 @@ async fn a_program_that_cannot_be_begun_is_said_clearly() {
             .await
             .unwrap_err();
         assert!(
-            told.starts_with("the program true cannot be begun: "),
+            told.starts_with("cannot start the program true: "),
             "{told}"
         );
     })
@@ -123,7 +123,7 @@ async fn a_call_that_is_cancelled_while_its_note_waits_never_begins() {
             tell.send_replace(Some(CancelReason::Requested));
         };
         let (told, ()) = tokio::join!(tool.call("", context.clone()), cancel);
-        let words = "the call was cancelled before the program was begun";
+        let words = "the call was cancelled before the program was started";
         assert_eq!(&*told.unwrap_err().1, words);
         assert!(alive(*group.lock().unwrap()).is_empty());
 

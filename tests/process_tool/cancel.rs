@@ -40,7 +40,7 @@ async fn a_cancel_ends_grandchildren_too_also_those_that_ignore_term() {
         let told = told(tool, CancelReason::Requested, ready).await;
         assert_eq!(
             told,
-            r#"the call was cancelled and the program ended; until then: {"signal":15,"stdout":"said\n","stderr":""}"#
+            r#"the call was cancelled and the program ended; output until then: {"signal":15,"stdout":"said\n","stderr":""}"#
         );
         assert_eq!(alive(folder.number("leader").await), NOBODY);
     })

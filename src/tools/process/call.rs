@@ -1,4 +1,4 @@
-//! One call: a program is begun, heard, and ended.
+//! One call: a program is started, its output read, and its group ended.
 
 use std::{
     ffi::OsString,
@@ -23,11 +23,12 @@ use super::{
     output::{Kept, Output},
 };
 
-/// How long pipes are read on when the program has ended and somebody still holds them: before its group is killed, so
-/// that a child which only passes the last words on can do so, and after, when only somebody out of reach can hold them.
+/// How long pipes are still read after the program has ended while another process holds them open: once before the
+/// group is killed, so that a child which only passes on the last output can finish, and once after, when only a
+/// process outside the group can hold them.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// What is the same for all calls of a tool.
+/// The settings that all calls of a tool share.
 pub(super) struct Plan {
     pub(super) program: PathBuf,
     pub(super) args: Vec<OsString>,
@@ -48,8 +49,8 @@ pub(super) async fn run(
     let mut stderr = Kept::at_most(plan.max_output_bytes);
     let group = &mut begun.group;
 
-    let (status, told) = {
-        // The three go on, side by side, whatever else is waited for: a program must be able to talk while it ends.
+    let (status, reason) = {
+        // The pipes are served during every wait below: a program may read and write until it ends.
         let mut talk = Box::pin(
             join3(
                 feed(begun.stdin, given.stdin),
@@ -60,12 +61,12 @@ pub(super) async fn run(
         );
         let end = async {
             match select(pin!(group.leader_ended()), pin!(context.cancelled())).await {
-                // Also when it is told as well: it has done what it was asked to.
+                // Also if the call is cancelled at the same time: the program has done its work.
                 Either::Left(_) => None,
                 Either::Right((reason, _)) => Some(reason),
             }
         };
-        let told = match beside(&mut talk, end).await {
+        let reason = match beside(&mut talk, end).await {
             None => {
                 if !talk.is_terminated() {
                     let _ = timeout(LAST_WORDS, &mut talk).await;
@@ -81,13 +82,13 @@ pub(super) async fn run(
         if !talk.is_terminated() {
             let _ = timeout(LAST_WORDS, &mut talk).await;
         }
-        (status, told)
+        (status, reason)
     };
 
     let output = Output::new(status, stdout, stderr);
-    match (told, status) {
+    match (reason, status) {
         (None, Some(_)) => Ok(output),
-        (None, None) => Err(ended("it is not known how the program ended", &output)),
+        (None, None) => Err(ended("the program's exit status is unknown", &output)),
         (Some(CancelReason::Deadline), _) => {
             Err(ended("the program took too long and was ended", &output))
         }
@@ -100,10 +101,10 @@ pub(super) async fn run(
 
 fn ended(how: &str, output: &Output) -> ToolError {
     let said = serde_json::to_string(output).unwrap_or_default();
-    ToolError::new(format!("{how}; until then: {said}"))
+    ToolError::new(format!("{how}; output until then: {said}"))
 }
 
-/// Waits for `work` while the talk goes on.
+/// Waits for `work`, and serves the pipes meanwhile.
 async fn beside<T>(talk: &mut (impl FusedFuture + Unpin), work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     poll_fn(|cx| {
@@ -115,16 +116,16 @@ async fn beside<T>(talk: &mut (impl FusedFuture + Unpin), work: impl Future<Outp
     .await
 }
 
-/// Gives the program what it reads, and then the end of it.
+/// Writes the program's standard input, and closes it.
 async fn feed(mut stdin: ChildStdin, text: String) {
-    // A program need not read what it is given.
+    // It may fail: a program need not read its input.
     let _ = stdin.write_all(text.as_bytes()).await;
 }
 
-/// Hears all that the program says, and keeps what fits.
+/// Reads all output of the program, and keeps what fits.
 async fn hear(mut pipe: impl AsyncRead + Unpin, kept: &mut Kept) {
     let mut piece = vec![0; 16 * 1024];
-    // A pipe that fails has no more to say.
+    // A read error counts as the end of the pipe.
     while let Ok(bytes @ 1..) = pipe.read(&mut piece).await {
         kept.take(&piece[..bytes]);
     }

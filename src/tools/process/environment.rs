@@ -1,4 +1,4 @@
-//! What a program finds around it, and how it is found itself.
+//! The environment of a program, and the search for the program.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -8,16 +8,16 @@ use std::{
 
 use quell_actors::tool::ToolError;
 
-/// The variables that a program is given by itself, beside those that begin with `LC_`. None of them holds a secret; all
-/// others have to be asked for, since the environment of a process that talks to models holds keys.
+/// The variables that every program gets, beside those that begin with `LC_`. None of them holds a secret. Others must
+/// be asked for by name, because the environment of a process that uses models holds keys.
 const PASSED: [&str; 8] = [
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR",
 ];
 
-/// Where programs are looked for when no `PATH` is set.
+/// The `PATH` when none is set.
 const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// The environment of a program: what is passed on, what was asked for by name, and what was set, which wins.
+/// The environment of a program: the usual variables, those asked for by name, and those set, which take precedence.
 pub(super) fn environment(
     asked: &[OsString],
     set: Vec<(OsString, OsString)>,
@@ -46,8 +46,8 @@ fn of_parent(
     all
 }
 
-/// The program's path, as it has to be named by a process that is at work in `directory`: one with a slash as it is, any
-/// other as it is found in `path`. Looked for here and not by the system, so that it can be said clearly what is wrong.
+/// The program's path as seen from the working directory `directory`: a name with a slash is taken as it is, any other
+/// is searched for in `path`. This is done here and not by the system, so that errors say clearly what is wrong.
 pub(super) fn find(
     program: &Path,
     path: &OsStr,
@@ -58,20 +58,20 @@ pub(super) fn find(
         let at = directory.map_or(program.to_owned(), |directory| directory.join(program));
         return match kind_of(&at) {
             Found::Program if program.is_absolute() => Ok(program.to_owned()),
-            // So that it never begins with a dash.
+            // With `./` in front the path cannot begin with a dash.
             Found::Program => Ok(Path::new(".").join(program)),
             Found::NoProgram => Err(ToolError::new(format!(
-                "{name} is no program that can be run"
+                "{name} is not an executable program"
             ))),
-            Found::Nothing => Err(ToolError::new(format!("the program {name} was not found"))),
+            Found::Nothing => Err(ToolError::new(format!("program {name} not found"))),
         };
     }
-    // A relative folder in PATH would mean another one for each directory; nobody who is careful wants that.
+    // A relative folder in PATH is skipped: it would mean a different folder for each working directory.
     std::env::split_paths(path)
         .filter(|folder| folder.is_absolute() && !program.as_os_str().is_empty())
         .map(|folder| folder.join(program))
         .find(|at| kind_of(at) == Found::Program)
-        .ok_or_else(|| ToolError::new(format!("the program {name} was not found in PATH")))
+        .ok_or_else(|| ToolError::new(format!("program {name} not found in PATH")))
 }
 
 #[derive(PartialEq, Eq)]
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_set_wins_and_nothing_is_passed_on_that_nobody_knows() {
+    fn what_is_set_wins_and_unknown_variables_are_not_passed_on() {
         let variables = |all: &[(&str, &str)]| -> Vec<(OsString, OsString)> {
             all.iter()
                 .map(|(name, value)| (name.into(), value.into()))
@@ -145,19 +145,19 @@ mod tests {
         assert_eq!(found("bin/sh", Some("/")).unwrap(), Path::new("./bin/sh"));
         assert_eq!(
             found("bin/sh", Some("/tmp")).unwrap_err(),
-            "the program bin/sh was not found"
+            "program bin/sh not found"
         );
         assert_eq!(
             found("/etc/passwd", None).unwrap_err(),
-            "/etc/passwd is no program that can be run"
+            "/etc/passwd is not an executable program"
         );
         assert_eq!(
             found("/bin/", None).unwrap_err(),
-            "/bin/ is no program that can be run"
+            "/bin/ is not an executable program"
         );
         for nothing in ["", "no-such-program"] {
-            let told = format!("the program {nothing} was not found in PATH");
-            assert_eq!(found(nothing, None).unwrap_err(), told);
+            let expected = format!("program {nothing} not found in PATH");
+            assert_eq!(found(nothing, None).unwrap_err(), expected);
         }
     }
 }

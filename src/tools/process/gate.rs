@@ -1,9 +1,9 @@
-//! How a program is begun, so that it is known to the store before it does anything.
+//! How a program is started, so that the store has a note of it before it does anything.
 //!
-//! If it were begun and then noted, a process that is killed between the two would leave a program that nobody knows of. If
-//! it were noted and then begun, its id would not be known yet. So a shell goes first, with the id and the start time that
-//! the program will have, and waits at a gate: it reads one line. When the note is stored it is given the line and becomes
-//! the program. When this process dies before, the line never comes: the shell reads the end of the pipe, and exits.
+//! If the program were started first and noted then, a crash between the two would leave a program without a note. If
+//! the note came first, the program's id would not be known yet. So a shell starts, whose id and start time the program
+//! will keep, and waits at a gate: it reads one line. Once the note is stored, it gets the line and becomes the
+//! program. If this process dies earlier, the line never comes: the shell reads the end of the pipe, and exits.
 
 use std::{io, os::unix::process::CommandExt, process::Stdio, sync::Arc};
 
@@ -19,11 +19,11 @@ use tokio::{
 
 use super::{MARK, call::Plan, environment::find, group::Group, input::Given, proc};
 
-/// `read` takes bytes from a pipe one by one, as POSIX wants it, so all that follows the line is the program's. `exec`
-/// keeps the process, and with it id, group and start time.
+/// POSIX makes `read` take bytes from a pipe one by one, so everything after the line is left for the program. `exec`
+/// keeps the process, and with it the id, the group and the start time.
 const GATE: &str = r#"read -r _ && exec "$@""#;
 
-/// A program that has been begun.
+/// A program that has started.
 pub(super) struct Begun {
     pub(super) group: Group,
     pub(super) stdin: ChildStdin,
@@ -31,12 +31,12 @@ pub(super) struct Begun {
     pub(super) stderr: ChildStderr,
 }
 
-/// Begins a program.
+/// Starts a program.
 ///
 /// # Errors
 ///
-/// When there is no such program, when the system has no room for it, and when the call is cancelled or the run takes no
-/// more notes before it was begun. Nothing of it is left then.
+/// When there is no such program, when the system cannot start it, and when the call is cancelled or the note is
+/// refused before it has started. Then no process is left.
 pub(super) async fn begin(
     plan: &Plan,
     given: &Given,
@@ -45,7 +45,7 @@ pub(super) async fn begin(
     if context.is_cancelled() {
         return Err(cancelled());
     }
-    // A fresh word for each time, also when a call is repeated. The run's id is for whoever looks at the process.
+    // Unique for each start, also when a call is repeated. The run's id is there for a person who inspects the process.
     let mark = format!("{}/{}", context.run_id(), RunId::new());
     let mut begun = at_the_gate(plan, given, &mark)?;
 
@@ -57,9 +57,7 @@ pub(super) async fn begin(
                 Either::Right(_) => Err(cancelled()),
             }
         }
-        Err(error) => Err(ToolError::new(format!(
-            "what /proc says cannot be read: {error}"
-        ))),
+        Err(error) => Err(ToolError::new(format!("cannot read /proc: {error}"))),
     };
     let noted = noted.and_then(|()| match context.is_cancelled() {
         true => Err(cancelled()),
@@ -69,13 +67,13 @@ pub(super) async fn begin(
         begun.group.end().await;
         return Err(error);
     }
-    // A gate that is gone, since somebody killed it, is seen as an exit.
+    // A failure means that the shell was killed, which is seen as the program's exit.
     let _ = begun.stdin.write_all(b"\n").await;
     Ok(begun)
 }
 
 fn cancelled() -> ToolError {
-    ToolError::new("the call was cancelled before the program was begun")
+    ToolError::new("the call was cancelled before the program was started")
 }
 
 /// The shell that waits at the gate.
@@ -86,8 +84,8 @@ fn at_the_gate(plan: &Plan, given: &Given, mark: &str) -> Result<Begun, ToolErro
     if let Some(directory) = &plan.directory
         && !directory.is_dir()
     {
-        let told = format!("there is no directory {}", directory.display());
-        return Err(ToolError::new(told));
+        let message = format!("directory {} not found", directory.display());
+        return Err(ToolError::new(message));
     }
 
     let mut shell = std::process::Command::new("/bin/sh");
@@ -108,7 +106,7 @@ fn at_the_gate(plan: &Plan, given: &Given, mark: &str) -> Result<Begun, ToolErro
     }
     let not_begun = |error: io::Error| {
         ToolError::new(format!(
-            "the program {} cannot be begun: {error}",
+            "cannot start the program {}: {error}",
             plan.program.display()
         ))
     };
@@ -126,7 +124,7 @@ fn at_the_gate(plan: &Plan, given: &Given, mark: &str) -> Result<Begun, ToolErro
     })
 }
 
-/// What recovery has to know.
+/// The note that recovery needs.
 fn note_of(group: &Group, mark: String) -> io::Result<Process> {
     let leader = proc::stat(group.id()).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
     Ok(Process {

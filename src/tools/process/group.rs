@@ -1,8 +1,8 @@
-//! The processes of one call: a program, and all that it started in its group.
+//! The processes of one call: a program, and all processes that it started in its group.
 //!
-//! An id belongs to a group for as long as one of its processes is there; one that has ended is there until its parent has
-//! asked how it ended, which is called reaping. So the leader, which is our child, keeps the id ours until it is reaped.
-//! **No signal goes to the group after that**: the id may be somebody else's by then.
+//! A group keeps its id while one of its processes exists. A process that has ended exists until its parent reaps it,
+//! that is, reads its exit status. The leader is our child, so the id stays ours until we reap it. **No signal is sent
+//! to the group after that**: the id may belong to another group by then.
 
 use std::{io, process::ExitStatus, time::Duration};
 
@@ -20,23 +20,23 @@ use tokio::{
 
 use super::proc;
 
-/// How long processes that were killed may take to be gone: they go at once, unless the system itself is stuck with them.
+/// How long killed processes may take to be gone. They go at once, unless the kernel itself cannot end them.
 pub(super) const GONE_LIMIT: Duration = Duration::from_secs(2);
 
-/// Between two looks at what is left of a group, at first and at last.
+/// The time between two looks at what is left of a group: the first and the longest one.
 const LOOK: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
 /// The processes of one call. Dropping it kills them.
 pub(super) struct Group {
     leader: Leader,
-    // Rings whenever a child of this process has ended. tokio's own wait for a child is of no use here: it reaps.
+    // Wakes whenever a child of this process has ended. tokio's own wait for a child cannot be used: it reaps.
     children: unix::Signal,
 }
 
 impl Group {
-    /// The group that this child was made the leader of.
+    /// The group that this child leads.
     pub(super) fn led_by(child: Child) -> io::Result<Group> {
-        // First of all, so that the group is killed whatever fails below.
+        // First, so that the group is killed if anything below fails.
         let leader = Leader::new(child)?;
         let children = unix::signal(SignalKind::child())?;
         Ok(Group { leader, children })
@@ -46,7 +46,7 @@ impl Group {
         self.leader.id.as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// Waits until the leader has ended. It is not reaped.
+    /// Waits until the leader has ended, without reaping it.
     ///
     /// # Cancel safety
     ///
@@ -54,13 +54,13 @@ impl Group {
     pub(super) async fn leader_ended(&mut self) {
         while !self.leader.has_ended() {
             if self.children.recv().await.is_none() {
-                // The runtime is being shut down, and with it whoever waits here.
+                // The tokio runtime is shutting down, which drops this future too.
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Sends TERM and waits until all have ended, for as long as `grace` at most.
+    /// Sends TERM and waits until all processes have ended, for `grace` at most.
     pub(super) async fn terminate(&mut self, grace: Duration) {
         if grace.is_zero() {
             return;
@@ -73,20 +73,20 @@ impl Group {
                 looks.next().await;
             }
         };
-        // If time is up they are killed next, as they are if not.
+        // A timeout needs no handling: the caller kills the group next in any case.
         let _ = timeout(grace, all_ended).await;
     }
 
-    /// Kills what is left and waits until it is gone. Answers how the leader ended; `None` when it did not go, or when
-    /// somebody else has reaped it.
+    /// Kills what is left and waits until it is gone. Returns the leader's exit status; `None` when it did not end in
+    /// time, or when other code has reaped it.
     pub(super) async fn end(&mut self) -> Option<ExitStatus> {
-        // A process cannot fork while it is being killed, so this reaches all there will ever be in the group.
+        // A process cannot fork while it is being killed, so this reaches every process that the group will ever have.
         self.leader.signal(Signal::KILL);
         let status = timeout(GONE_LIMIT, self.leader.reap()).await.ok().flatten();
         if timeout(GONE_LIMIT, self.gone()).await.is_err() {
             tracing::warn!(
                 group = self.id(),
-                "processes of a tool were killed, and are not gone"
+                "processes of a tool were killed but are still there"
             );
         }
         status
@@ -94,8 +94,8 @@ impl Group {
 
     async fn gone(&self) {
         let mut looks = Looks::new();
-        // With the leader reaped the group is no more if it was alone. If not, what is left may be dead already, and
-        // wait for another parent to reap it: that takes a closer look.
+        // Once the leader is reaped, the group is gone if the leader was alone. Otherwise its members may be dead
+        // already and wait for their own parent to reap them, which only `/proc` shows.
         while test_kill_process_group(self.leader.id) != Err(Errno::SRCH)
             && !nobody_left(self.id()).await
         {
@@ -104,8 +104,7 @@ impl Group {
     }
 }
 
-/// Whether nobody of a group is alive. Looking at all processes takes a while where there are many, so a thread for such
-/// things does it.
+/// Whether no process of a group is alive. It runs on a blocking thread, because reading all of `/proc` may take long.
 async fn nobody_left(group: u32) -> bool {
     let members = tokio::task::spawn_blocking(move || proc::members(group)).await;
     matches!(members, Ok(Ok(members)) if members.is_empty())
@@ -125,7 +124,7 @@ impl Looks {
     }
 }
 
-/// The leader of a group, which keeps the group's id ours until it is reaped.
+/// The leader of a group. The group's id stays ours until the leader is reaped.
 struct Leader {
     child: Child,
     id: Pid,
@@ -148,18 +147,18 @@ impl Leader {
 
     fn signal(&self, signal: Signal) {
         if !self.is_reaped {
-            // It fails when all have ended, or are of another user by now; then there is nothing that could be done.
+            // It fails when all have ended, or belong to another user by now. Nothing can be done then.
             let _ = kill_process_group(self.id, signal);
         }
     }
 
-    /// Whether it has ended. It is not reaped.
+    /// Whether it has ended, without reaping it.
     fn has_ended(&mut self) -> bool {
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         match waitid(WaitId::Pid(self.id), look) {
             Ok(ended) => ended.is_some(),
             Err(error) => {
-                // Somebody else in this process has reaped it, so its id is ours no more.
+                // Other code in this process has reaped it, so the id is no longer ours.
                 self.is_reaped |= error == Errno::CHILD;
                 self.is_reaped
             }
@@ -168,7 +167,7 @@ impl Leader {
 
     async fn reap(&mut self) -> Option<ExitStatus> {
         let status = self.child.wait().await;
-        // Also when it failed: somebody else has reaped it then.
+        // Also after a failure: then other code has reaped it.
         self.is_reaped = true;
         status.ok()
     }
@@ -176,7 +175,7 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        // Then the child is dropped, and tokio reaps it when it has ended, which is soon.
+        // The child is dropped after this, and tokio reaps it once it has ended, which is soon.
         self.signal(Signal::KILL);
     }
 }

@@ -1,15 +1,15 @@
-//! What a model may give to a program. Which of these types a tool takes is a matter of its settings; their comments are
-//! what the model reads.
+//! The input that a model may give to a program. A tool's settings decide which of these types it takes. The model
+//! reads their doc comments.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// What a model gave, whatever it may give.
+/// A model's input, in the one form that all types below convert into.
 #[derive(Default)]
 pub(super) struct Given {
-    /// Arguments after those that are fixed.
+    /// Arguments after the fixed ones.
     pub(super) args: Vec<String>,
-    /// What the program reads.
+    /// The program's standard input.
     pub(super) stdin: String,
 }
 
@@ -94,7 +94,7 @@ impl From<ArgsAndStdin> for Given {
     }
 }
 
-// The shell that reads a command line has it as its last argument, after what is fixed.
+// A shell gets the command line as its last argument, after the fixed ones.
 impl From<Command> for Given {
     fn from(given: Command) -> Given {
         Given {

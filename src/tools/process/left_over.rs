@@ -1,4 +1,4 @@
-//! What is left of a program after a crash of the process that ran it.
+//! Ending what is left of a program after a crash of the process that ran it.
 
 use std::{
     io,
@@ -21,38 +21,41 @@ use super::{MARK, proc};
 /// How long it may take until the processes are gone.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// What became of a program that a crash had left.
+const STILL_THERE: &str = "processes were killed but are still there";
+
+/// What happened to a program that was left after a crash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LeftOver {
-    /// It was at work, and is gone.
+    /// It was still running, and was killed.
     Ended {
         /// How many processes were seen and killed.
         killed: usize,
     },
-    /// Nothing of it was there any more.
+    /// No process of it was left.
     NothingLeft,
-    /// The id belongs to somebody else by now, or to nobody who can be told from somebody else. Nothing was done.
+    /// The id belongs to other processes by now, or to processes that cannot be told apart from others. Nothing was
+    /// done.
     NotOurs,
-    /// It could not be ended, or not be looked for.
+    /// It could not be ended, or could not be searched for.
     Failed(String),
 }
 
 /// Ends what is left of a program of a [`ProcessTool`](super::ProcessTool) after the process that ran it has died: for
-/// recovery, before the run is settled. For a program whose call is at work it must not be used.
+/// recovery, before the run is settled. It must not be used for a program whose call is still running.
 ///
-/// Nobody else's process is ever signalled. A group is ended when its leader is the process that was noted: the same id
-/// since the same moment of the same start of the system. If the leader is gone, those of the group are ended that have
-/// the mark of the call in the environment they were begun with. Out of reach is what left the group, and, once the leader
-/// is gone, what was begun without that environment (`env -i`, `sudo`).
+/// It never signals a process of anything else. It ends the group if the leader is the noted process: the same id, the
+/// same start time, the same boot of the system. If the leader is gone, it ends those processes of the group that were
+/// started with the call's mark in their environment. Out of reach are processes that left the group and, once the
+/// leader is gone, processes that were started without that environment (`env -i`, `sudo`).
 ///
-/// It reads `/proc` and waits until the processes are gone, milliseconds in general and about four seconds at most:
-/// asynchronous code calls it on a thread that may block.
+/// It blocks: it reads `/proc` and waits until the processes are gone, milliseconds in general and about four seconds
+/// at most. Asynchronous code must call it on a blocking thread.
 pub fn end_left_over(process: &ToolCallProcess) -> LeftOver {
     end(process).unwrap_or_else(|error| LeftOver::Failed(error.to_string()))
 }
 
 fn end(process: &ToolCallProcess) -> io::Result<LeftOver> {
-    // A system that was started anew has nothing of it.
+    // No process survives a reboot.
     if proc::boot()? != *process.boot {
         return Ok(LeftOver::NothingLeft);
     }
@@ -60,31 +63,31 @@ fn end(process: &ToolCallProcess) -> io::Result<LeftOver> {
         return Ok(LeftOver::NotOurs);
     };
     match proc::stat(process.group) {
-        // Ids are given again only when a group has nobody left, so nobody of ours is in there.
+        // An id is reused only once its group is empty, so the group has no process of ours.
         Some(leader) if leader.started != process.started => Ok(LeftOver::NotOurs),
         Some(leader) if leader.is_alive() => end_with_leader(process, group),
         Some(_) | None => end_without_leader(process),
     }
 }
 
-/// The group of a note, if it can be one: where signals are sent, ids 0 and 1 mean our own group and everybody, and no
+/// The group of a note, if it is a valid one. To `kill`, the ids 0 and 1 mean our own group and all processes; and no
 /// call has the group that we are in.
 fn group_of(process: &ToolCallProcess) -> Option<Pid> {
     let id = i32::try_from(process.group).ok().and_then(Pid::from_raw);
     id.filter(|id| !id.is_init() && *id != getpgrp())
 }
 
-/// Ends a group whose leader is the noted one.
+/// Ends a group whose leader is the noted process.
 fn end_with_leader(process: &ToolCallProcess, group: Pid) -> io::Result<LeftOver> {
     let Some(leader) = Found::open(process.group)? else {
         return end_without_leader(process);
     };
-    // Looked at again now that the descriptor is open, which stands for this process only, whatever its id comes to mean.
+    // Checked again now that the descriptor is open: it stands for this one process, even if the id is reused.
     if proc::stat(process.group).is_none_or(|stat| stat.started != process.started) {
         return end_without_leader(process);
     }
-    // A leader that might end meanwhile would free the group's id, and the signal could reach somebody else. One that is
-    // stopped ends only if it is killed.
+    // If the leader ended meanwhile, the group's id would be free, and the signal could reach other processes. A
+    // stopped leader ends only if it is killed.
     leader.signal(Signal::STOP)?;
     let until = Instant::now() + LIMIT;
     loop {
@@ -94,7 +97,9 @@ fn end_with_leader(process: &ToolCallProcess, group: Pid) -> io::Result<LeftOver
             }
             Some(stat) if stat.is_stopped() => break,
             Some(_) if Instant::now() > until => {
-                return Ok(LeftOver::Failed("the leader cannot be stopped".to_owned()));
+                return Ok(LeftOver::Failed(
+                    "cannot stop the group's leader".to_owned(),
+                ));
             }
             Some(_) => thread::sleep(Duration::from_millis(1)),
             None => return end_without_leader(process),
@@ -107,17 +112,17 @@ fn end_with_leader(process: &ToolCallProcess, group: Pid) -> io::Result<LeftOver
         }
     }
     kill_process_group(group, Signal::KILL)?;
-    // For a leader that has left its own group, which it may.
+    // In case the leader has moved to another group.
     seen[0].signal(Signal::KILL)?;
     let killed = seen.len();
     Ok(if all_gone(&seen, Instant::now() + LIMIT)? {
         LeftOver::Ended { killed }
     } else {
-        LeftOver::Failed("it was killed and is not gone".to_owned())
+        LeftOver::Failed(STILL_THERE.to_owned())
     })
 }
 
-/// Ends those of a group without its leader that have the mark, one by one.
+/// Ends the marked processes of a group whose leader is gone, one by one.
 fn end_without_leader(process: &ToolCallProcess) -> io::Result<LeftOver> {
     let until = Instant::now() + LIMIT;
     let mut killed = 0;
@@ -125,8 +130,8 @@ fn end_without_leader(process: &ToolCallProcess) -> io::Result<LeftOver> {
         let members = proc::members(process.group)?;
         let mut ours = Vec::new();
         for member in &members {
-            // The descriptor first: what is read after that is read of the process that it stands for, or of one that is
-            // signalled by nobody, since the signal then fails.
+            // The descriptor is opened before the mark is read: if the process ended and its id was reused in between,
+            // the signal fails and reaches no other process.
             let Some(found) = Found::open(*member)? else {
                 continue;
             };
@@ -137,9 +142,9 @@ fn end_without_leader(process: &ToolCallProcess) -> io::Result<LeftOver> {
         }
         killed += ours.len();
         if !all_gone(&ours, until)? {
-            return Ok(LeftOver::Failed("it was killed and is not gone".to_owned()));
+            return Ok(LeftOver::Failed(STILL_THERE.to_owned()));
         }
-        // Whoever was forked while we looked has the mark too, and is found by the next look.
+        // A process that was forked meanwhile has the mark too, and the next round finds it.
         if ours.is_empty() {
             return Ok(match (killed, members.is_empty()) {
                 (0, true) => LeftOver::NothingLeft,
@@ -149,7 +154,7 @@ fn end_without_leader(process: &ToolCallProcess) -> io::Result<LeftOver> {
         }
         if Instant::now() > until {
             return Ok(LeftOver::Failed(
-                "it grows faster than it can be killed".to_owned(),
+                "the group starts processes faster than they can be killed".to_owned(),
             ));
         }
     }
@@ -163,11 +168,11 @@ fn is_marked(pid: u32, process: &ToolCallProcess) -> bool {
         && proc::has_variable(pid, MARK, mark)
 }
 
-/// A process, for sure: its descriptor never stands for another one.
+/// A process by its pidfd, which never stands for another process.
 struct Found(OwnedFd);
 
 impl Found {
-    /// `None` when it is gone.
+    /// `None` when the process is gone.
     fn open(pid: u32) -> io::Result<Option<Found>> {
         let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
             return Ok(None);
@@ -179,7 +184,7 @@ impl Found {
         }
     }
 
-    /// One that is gone needs no signal.
+    /// Signals the process. It is no error if the process is gone.
     fn signal(&self, signal: Signal) -> io::Result<()> {
         match pidfd_send_signal(&self.0, signal) {
             Ok(()) | Err(Errno::SRCH) => Ok(()),
@@ -196,7 +201,7 @@ fn all_gone(processes: &[Found], until: Instant) -> io::Result<bool> {
             tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX),
             tv_nsec: left.subsec_nanos().into(),
         };
-        // Readable when it has ended.
+        // A pidfd is readable once its process has ended.
         let mut waited = [PollFd::new(&process.0, PollFlags::IN)];
         match poll(&mut waited, Some(&left)) {
             Ok(0) => return Ok(false),
@@ -211,7 +216,7 @@ fn all_gone(processes: &[Found], until: Instant) -> io::Result<bool> {
 mod tests {
     use super::*;
 
-    // Here and not from the outside, where a mistake would end everybody on this machine.
+    // Tested here and not through the public function, where a mistake would kill every process of this machine.
     #[test]
     fn no_note_means_everybody_or_ourselves() {
         let group = |group| group_of(&ToolCallProcess::new("call-1", group, 0, ""));

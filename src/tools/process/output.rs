@@ -1,20 +1,20 @@
-//! What a program said, within bounds.
+//! The output of a program, bounded in size.
 
 use std::{collections::VecDeque, os::unix::process::ExitStatusExt, process::ExitStatus};
 
 use serde::Serialize;
 
-/// What the model is told of a program that has ended.
+/// The result of a program, as the model gets it.
 #[derive(Debug, Serialize)]
 pub(super) struct Output {
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_code: Option<i32>,
-    /// The signal that ended it, in place of an exit code.
+    /// The signal that ended the program, in place of an exit code.
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<i32>,
     stdout: String,
     stderr: String,
-    /// How many bytes of it are not shown.
+    /// How many bytes are left out.
     #[serde(skip_serializing_if = "is_zero")]
     stdout_left_out: u64,
     #[serde(skip_serializing_if = "is_zero")]
@@ -40,8 +40,8 @@ impl Output {
     }
 }
 
-/// The first and the last of a stream of bytes. What lies between is counted and forgotten, so that a program can talk for
-/// as long as it likes.
+/// The first and the last bytes of a stream. Those between are counted and dropped, so that a program may write as much
+/// as it likes.
 #[derive(Debug)]
 pub(super) struct Kept {
     most_of_each: usize,
@@ -63,7 +63,7 @@ impl Kept {
     pub(super) fn take(&mut self, bytes: &[u8]) {
         let (head, rest) = bytes.split_at(bytes.len().min(self.most_of_each - self.head.len()));
         self.head.extend_from_slice(head);
-        // What does not fit even alone is not carried in first.
+        // Bytes that the tail could not keep anyway are skipped, and not copied first.
         let (skipped, rest) = rest.split_at(rest.len().saturating_sub(self.most_of_each));
         let over = (self.tail.len() + rest.len()).saturating_sub(self.most_of_each);
         self.tail.drain(..over);
@@ -71,8 +71,8 @@ impl Kept {
         self.left_out += (skipped.len() + over) as u64;
     }
 
-    /// The text, with a note where something was left out, and how many bytes that were. Bytes that are not UTF-8 become
-    /// replacement characters; a character that was cut in two is left out.
+    /// The text, with a note where bytes were left out, and how many. Bytes that are not UTF-8 become replacement
+    /// characters; a character that was cut in two is left out.
     fn into_text(self) -> (String, u64) {
         let (mut head, mut tail) = (self.head, Vec::from(self.tail));
         if self.left_out == 0 {
@@ -95,12 +95,12 @@ impl Kept {
     }
 }
 
-/// Whether a byte of UTF-8 is one that no character begins with.
+/// Whether a byte of UTF-8 is a continuation byte.
 fn is_inside(byte: u8) -> bool {
     byte & 0b1100_0000 == 0b1000_0000
 }
 
-/// Where the last character that is whole ends.
+/// Where the last complete character ends.
 fn end_of_whole(bytes: &[u8]) -> usize {
     let inside = bytes
         .iter()

@@ -1,31 +1,31 @@
-//! What the system says of processes.
+//! Reading `/proc`.
 
 use std::{fs, io};
 
-/// One line of `/proc/<pid>/stat`, as far as it matters here; see proc_pid_stat(5).
+/// The fields of `/proc/<pid>/stat` that are needed here; see proc_pid_stat(5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stat {
     state: u8,
     /// The id of its process group.
     pub(super) group: u32,
-    /// When it was started, in clock ticks since the system was. It stays the same when a process becomes another program.
+    /// When the process started, in clock ticks since boot. `exec` does not change it.
     pub(super) started: u64,
 }
 
 impl Stat {
-    /// Whether it still does anything: one that has ended stays visible until its parent has asked how.
+    /// Whether the process is running: one that has ended stays visible until its parent reaps it.
     pub(super) fn is_alive(&self) -> bool {
         !matches!(self.state, b'Z' | b'X' | b'x')
     }
 
-    /// Whether it was stopped by a signal, and does nothing before another.
+    /// Whether a signal has stopped the process.
     pub(super) fn is_stopped(&self) -> bool {
         matches!(self.state, b'T' | b't')
     }
 
     fn parse(line: &[u8]) -> Option<Stat> {
-        // The program's name stands in parentheses and may hold anything, parentheses too: what follows the last one
-        // begins with the third field.
+        // The second field is the program's name in parentheses, which may itself contain parentheses. The third field
+        // follows the last one.
         let after_name = line.iter().rposition(|byte| *byte == b')')? + 1;
         let rest = std::str::from_utf8(line.get(after_name..)?).ok()?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
@@ -38,12 +38,12 @@ impl Stat {
     }
 }
 
-/// What is known of a process; `None` when there is none of that id.
+/// The state of a process; `None` when no process has that id.
 pub(super) fn stat(pid: u32) -> Option<Stat> {
     Stat::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The processes of a group that are alive.
+/// The ids of all running processes of a group.
 pub(super) fn members(group: u32) -> io::Result<Vec<u32>> {
     let mut members = Vec::new();
     for entry in fs::read_dir("/proc")? {
@@ -57,7 +57,7 @@ pub(super) fn members(group: u32) -> io::Result<Vec<u32>> {
     Ok(members)
 }
 
-/// Whether a process was begun with this variable in its environment. No, when that cannot be read.
+/// Whether a process was started with this variable in its environment. `false` when that cannot be read.
 pub(super) fn has_variable(pid: u32, name: &str, value: &str) -> bool {
     let variable = format!("{name}={value}");
     fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environ| {
@@ -67,7 +67,7 @@ pub(super) fn has_variable(pid: u32, name: &str, value: &str) -> bool {
     })
 }
 
-/// Which start of the system this is.
+/// The id of the current boot.
 pub(super) fn boot() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
         .trim()

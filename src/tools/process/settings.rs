@@ -1,4 +1,4 @@
-//! A tool that is a program: what can be set.
+//! The settings of a tool that runs a program.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -22,7 +22,7 @@ use super::{
     input::{Args, ArgsAndStdin, Command, CommandAndStdin, Given, Nothing, Stdin},
 };
 
-/// A tool that runs a program, and ends it with all that it started.
+/// A tool that runs a program, and ends it together with the processes that it started.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,30 +38,30 @@ use super::{
 /// # Ok::<(), quell::error::AgentError>(())
 /// ```
 ///
-/// # What the model is told
+/// # Output
 ///
-/// JSON with `exit_code` or, for a program that a signal ended, `signal`; `stdout` and `stderr`; and `stdout_left_out` and
-/// `stderr_left_out`, in bytes, where something was. **A program that fails is no failed call**: the model sees the exit
-/// code and what the program said. A call fails when the program cannot be begun, and when it is ended before it has come
-/// to its end; it then says what the program had said.
+/// The model gets JSON with `exit_code` or, if a signal ended the program, `signal`; with `stdout` and `stderr`; and,
+/// if output was left out, with its size in bytes as `stdout_left_out` and `stderr_left_out`. **A program that fails is
+/// not a failed call**: the model gets the exit code and the output. A call fails when the program cannot be started,
+/// and when it is ended early; the error then contains the output until that point.
 ///
-/// # How it ends
+/// # How a program ends
 ///
-/// The program is the leader of a process group of its own. When the call is cancelled or takes too long, the whole group
-/// gets TERM and, after [`term_grace`](ProcessTool::term_grace), KILL. When the call's future is dropped, the group gets
-/// KILL at once. When the program ends by itself, what it left at work in its group gets KILL. After a crash of this
+/// The program leads a process group of its own. When the call is cancelled or takes too long, the whole group gets
+/// TERM and, after [`term_grace`](ProcessTool::term_grace), KILL. When the call's future is dropped, the group gets
+/// KILL at once. When the program ends by itself, all other processes of its group get KILL. After a crash of this
 /// process [`end_left_over`](super::end_left_over) does the same.
 ///
-/// Out of reach is only what leaves the group: a child that made a session or a group of its own (`setsid`, a daemon, the
-/// jobs of an interactive shell), and what another service was asked to run.
+/// Only processes that left the group are out of reach: a child with its own session or group (`setsid`, a daemon, the
+/// jobs of an interactive shell), and anything that another service runs on request.
 ///
 /// # Security
 ///
-/// A program has all rights of this process; nothing here is a sandbox. No secret is put into its environment (see
-/// [`env`](ProcessTool::env)), but a program of the same user can read what that user can, the environment of this process
-/// under `/proc` included. Arguments that a model gives are read by no shell, but many programs can be told by their
-/// arguments to write files and to run others. See [`shell`](ProcessTool::shell) for what that one opens.
-#[must_use = "it is a tool once `build` was called"]
+/// A program has all rights of this process; this is not a sandbox. No secret is put into its environment (see
+/// [`env`](ProcessTool::env)), but it can read whatever its user can read, including the environment of this process
+/// under `/proc`. No shell reads the arguments that a model gives, but the arguments of many programs can make them
+/// write files or run other programs. See [`shell`](ProcessTool::shell) for the risks of that one.
+#[must_use = "call `build` to make the tool"]
 #[derive(Clone)]
 pub struct ProcessTool {
     name: String,
@@ -77,7 +77,7 @@ pub struct ProcessTool {
     term_grace: Duration,
 }
 
-/// What a model gives beside standard input.
+/// What a model may give beside standard input.
 #[derive(Clone, Copy, Debug)]
 enum Gives {
     Nothing,
@@ -86,8 +86,8 @@ enum Gives {
 }
 
 impl ProcessTool {
-    /// A tool of this name that runs `program`: one with a slash as it stands, seen from the working directory, any other
-    /// as it is found in the `PATH` of its environment. The model gives nothing, unless it is allowed to.
+    /// A tool of this name that runs `program`. A path with a slash is relative to the working directory; a name
+    /// without one is searched for in the `PATH` of the program's environment. By default the model can give no input.
     pub fn new(
         name: impl Into<String>,
         about: impl Into<String>,
@@ -108,21 +108,21 @@ impl ProcessTool {
         }
     }
 
-    /// A tool of this name where the model gives a command line, which `/bin/sh -c` runs.
+    /// A tool of this name that runs the model's command line with `/bin/sh -c`.
     ///
     /// # Security
     ///
-    /// **Whoever can say something to the model can run anything with the rights of this process**: the person it talks
-    /// to, and the author of any page or file it reads. Use it where that is meant, as in a container that is thrown away,
-    /// and have a person approve the calls ([`AnyTool::confirm`]) where it is not.
+    /// **Anyone who can send text to the model can run anything with the rights of this process**: the user, and the
+    /// author of any page or file that the model reads. Use it only where that is intended, such as in a disposable
+    /// container; elsewhere require a person's approval of each call ([`AnyTool::confirm`]).
     pub fn shell(name: impl Into<String>, about: impl Into<String>) -> ProcessTool {
-        // A line that begins with a dash is a line all the same.
+        // `--`, because a command line may begin with a dash.
         let mut shell = ProcessTool::new(name, about, "/bin/sh").args(["-c", "--"]);
         shell.gives = Gives::Command;
         shell
     }
 
-    /// Adds arguments that are always there, before those of the model.
+    /// Adds fixed arguments, before those of the model.
     pub fn args<I>(mut self, args: I) -> ProcessTool
     where
         I: IntoIterator,
@@ -132,8 +132,8 @@ impl ProcessTool {
         self
     }
 
-    /// Lets the model give arguments, after those that are fixed. Of no use to a [`shell`](ProcessTool::shell), whose
-    /// command line says it all.
+    /// Lets the model give arguments, after the fixed ones. It has no effect on a [`shell`](ProcessTool::shell), where
+    /// the model gives a whole command line.
     pub fn takes_args(mut self) -> ProcessTool {
         self.gives = match self.gives {
             Gives::Nothing | Gives::Args => Gives::Args,
@@ -142,21 +142,21 @@ impl ProcessTool {
         self
     }
 
-    /// Lets the model give what the program reads from its standard input, which is empty otherwise.
+    /// Lets the model give the program's standard input, which is empty otherwise.
     pub fn takes_stdin(mut self) -> ProcessTool {
         self.takes_stdin = true;
         self
     }
 
-    /// The directory that the program is at work in. Default: that of this process.
+    /// The program's working directory. Default: that of this process.
     pub fn directory(mut self, directory: impl Into<PathBuf>) -> ProcessTool {
         self.directory = Some(directory.into());
         self
     }
 
-    /// Sets a variable of the program's environment. All that it has otherwise are those of `PATH`, `HOME`, `USER`,
-    /// `LOGNAME`, `LANG`, `LANGUAGE`, `LC_*`, `TZ` and `TMPDIR` that this process has when the tool is built, and
-    /// `QUELL_CALL`, by which recovery knows it.
+    /// Sets a variable of the program's environment. Otherwise the program gets only `PATH`, `HOME`, `USER`, `LOGNAME`,
+    /// `LANG`, `LANGUAGE`, `LC_*`, `TZ` and `TMPDIR`, as this process has them when the tool is built, and
+    /// `QUELL_CALL`, by which recovery finds it.
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> ProcessTool {
         let name = name.into();
         self.set.retain(|(one, _)| *one != name);
@@ -164,32 +164,34 @@ impl ProcessTool {
         self
     }
 
-    /// Passes one more variable of this process on, if it is there when the tool is built.
+    /// Passes on one more variable of this process, if it is set when the tool is built.
     pub fn pass_env(mut self, name: impl Into<OsString>) -> ProcessTool {
         self.passed.push(name.into());
         self
     }
 
-    /// How many bytes of its standard output the model is shown at most, and as many of its standard error: the first half
-    /// and the last. What lies between is read and forgotten, so a program may say as much as it likes. Default: 32 KiB.
+    /// How many bytes of standard output the model gets at most, and as many of standard error: half from the
+    /// beginning, half from the end. The rest is read and dropped, so a program may write as much as it likes. Default:
+    /// 32 KiB.
     pub fn max_output_bytes(mut self, bytes: usize) -> ProcessTool {
         self.max_output_bytes = bytes;
         self
     }
 
-    /// How long the group has between TERM and KILL. Zero gives it no time. Default: 2 s.
+    /// The time between TERM and KILL. With zero there is no TERM. Default: 2 s.
     pub fn term_grace(mut self, grace: Duration) -> ProcessTool {
         self.term_grace = grace;
         self
     }
 
-    /// Makes the tool. Its [`OnCancel`] is a grace in which the group can be ended in order; with [`OnCancel::Drop`] it
-    /// gets KILL at once.
+    /// Makes the tool. Its [`OnCancel`] is a grace that is long enough for TERM and KILL; with [`OnCancel::Drop`] the
+    /// group gets KILL at once.
     pub fn build(self) -> AnyTool {
         let usual = ToolSettings::default();
         let settings = ToolSettings {
             on_cancel: OnCancel::Grace(self.term_grace.saturating_add(GONE_LIMIT * 2)),
-            // In JSON a byte may become six (`\u0000`). What is within the bounds here must never fail there.
+            // In JSON one byte may become six (`\u0000`). Output within this tool's bounds must not exceed the
+            // runtime's.
             max_output_bytes: (self
                 .max_output_bytes
                 .saturating_mul(12)
@@ -234,7 +236,7 @@ impl From<ProcessTool> for AnyTool {
     }
 }
 
-// What is set in the environment may be a secret.
+// Values in the environment may be secrets, so only their names are shown.
 impl fmt::Debug for ProcessTool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let set: Vec<&OsStr> = self.set.iter().map(|(name, _)| name.as_os_str()).collect();
