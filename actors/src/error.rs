@@ -94,6 +94,24 @@ pub enum StartError {
     /// The run that was to be the parent has ended, or is being cancelled.
     #[error("run {0} has ended, or is about to, and starts no other")]
     ParentEnded(RunId),
+    /// The run would be deeper below the first run of its family than
+    /// [`max_child_depth`](crate::runtime::RuntimeConfig::max_child_depth) allows.
+    #[error("a run may be {most} levels below the run that nobody has started, and no deeper")]
+    TooDeep {
+        /// How deep a run may be.
+        most: usize,
+    },
+    /// As many runs of one family as [`max_children`](crate::runtime::RuntimeConfig::max_children) allows have not ended.
+    #[error(
+        "{most} runs that a run and its children have started have not ended, and no more are allowed"
+    )]
+    TooManyChildren {
+        /// How many there may be.
+        most: usize,
+    },
+    /// The session belongs to another user than the run, or the run has none.
+    #[error("session {0:?} belongs to another user")]
+    ForeignSession(Arc<str>),
     /// The supervisor that the run should be linked to has stopped.
     #[error("the supervisor to link the run to has stopped")]
     SupervisorGone,

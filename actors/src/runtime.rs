@@ -5,6 +5,8 @@ mod agents;
 mod builder;
 mod cancel;
 mod continue_run;
+mod desk;
+mod effects;
 mod history;
 mod launch;
 mod lookup;
@@ -12,13 +14,12 @@ mod paused;
 mod reads;
 mod recover;
 mod registry;
-mod session_queue;
 mod sessions;
 mod shutdown;
-mod slots;
 mod start;
 mod supervisor;
 mod timer;
+mod when_busy;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -32,9 +33,9 @@ pub use self::{
     cancel::Scope,
     continue_run::Decisions,
     recover::Recovered,
-    session_queue::WhenBusy,
     shutdown::{Shutdown, ShutdownReport},
     start::NewRun,
+    when_busy::WhenBusy,
 };
 use self::{lookup::Found, registry::Registry};
 use crate::{
@@ -77,11 +78,19 @@ pub struct RuntimeConfig {
     pub max_queued_runs: usize,
     /// How many runs may wait for one session. Default: 100.
     pub max_waiting_in_session: usize,
+    /// How many runs of one user ([`NewRun::user`]) may be live at a time; more of them wait. Default: no limit.
+    pub max_live_runs_per_user: Option<usize>,
+    /// How deep runs that runs have started may be below the first one. Default: 16.
+    pub max_child_depth: usize,
+    /// How many runs that have not ended there may be below one that nobody has started, on all levels. Default: 1,000.
+    pub max_children: usize,
     /// How long a run waits for its session before it is cancelled with the reason `SessionBusy`. Default: 10 minutes.
     #[serde(with = "optional")]
     pub session_wait: Option<Duration>,
     /// How many cancels of unknown runs are remembered; the oldest is forgotten first. Default: 10,000.
     pub max_remembered_cancels: usize,
+    /// How many of them for one scope ([`NewRun::scope`]). Default: 100.
+    pub max_remembered_cancels_per_scope: usize,
     /// How long such a cancel is remembered. Default: 10 minutes.
     #[serde(with = "required")]
     pub remember_cancels_for: Duration,
@@ -96,8 +105,12 @@ impl Default for RuntimeConfig {
             max_live_runs: 10_000,
             max_queued_runs: 10_000,
             max_waiting_in_session: 100,
+            max_live_runs_per_user: None,
+            max_child_depth: 16,
+            max_children: 1_000,
             session_wait: Some(Duration::from_secs(10 * 60)),
             max_remembered_cancels: 10_000,
+            max_remembered_cancels_per_scope: 100,
             remember_cancels_for: Duration::from_secs(10 * 60),
             store_patience: Duration::from_secs(10),
         }

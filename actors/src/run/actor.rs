@@ -181,7 +181,7 @@ impl RunActor {
         // Before the pause is decided: in the next moment the run may have another actor.
         self.guard.left.store(true, Ordering::Release);
         self.guard.log.poke.forget();
-        if !self.guard.log.pause(worked, agent) {
+        if !self.guard.log.pause(worked, &agent) {
             self.guard.left.store(false, Ordering::Release);
             self.guard
                 .log

@@ -196,40 +196,43 @@ impl RunLog {
         }
     }
 
-    /// Moves the mark: everything up to `last` is stored. Answers the next append.
+    /// Moves the mark: everything up to `last` is stored. Before anybody is shown that, the runtime is told: who has seen an
+    /// ending or a pause finds the session free. Returns the next append.
     fn stored(self: &Arc<Self>, last: u64) -> Option<Batch> {
         let mut inner = self.lock();
-        inner.stored = last.min(inner.decided);
+        let stored = last.min(inner.decided);
         inner.stuck = false;
         if std::mem::take(&mut inner.acquiring) {
             inner.epoch += 1;
         }
-        if !inner.changes.is_empty() {
-            let stored = inner.stored;
-            let due = inner.changes.extract_if(.., |change| change.seq <= stored);
-            let due: Vec<_> = due.collect();
+        let all = stored == inner.decided;
+        let settled = all && matches!(inner.state, State::Ended(_));
+        let paused = all && inner.state == State::Paused;
+        let due = inner.changes.extract_if(.., |change| change.seq <= stored);
+        let due: Vec<_> = due.collect();
+        if settled || paused || !due.is_empty() {
             drop(inner);
+            if settled {
+                self.host.settled(self);
+            } else if paused {
+                self.host.pause_stored(self);
+            }
             // The append still counts as in flight, so nobody else comes here, and changes are told in their order.
             for change in due {
                 self.host.changed(change);
             }
             inner = self.lock();
         }
+        inner.stored = stored;
         inner.flushing = false;
         let woken = inner.woken();
         let batch = self.next_batch(&mut inner);
         let poke = std::mem::take(&mut inner.wants_room);
-        let (settled, paused) = (inner.is_settled(), inner.is_paused_and_stored());
         drop(inner);
 
         woken.wake();
         if poke {
             self.poke.poke();
-        }
-        if settled {
-            self.host.settled(self);
-        } else if paused {
-            self.host.pause_stored(self);
         }
         batch
     }
@@ -244,11 +247,12 @@ impl RunLog {
         let state = inner.state;
         drop(inner);
 
-        woken.wake();
         match state {
             State::Ended(_) => self.host.settled(self),
-            // That it waits could not be stored: what it is then decides recovery.
-            State::Paused => self.host.settled(self),
+            // It is somebody else's.
+            State::Paused if error.is_final() => self.host.settled(self),
+            // It can go on when the store is back and has taken its pause; until then that decides recovery.
+            State::Paused => self.host.pause_stored(self),
             // No actor is there to end it.
             State::Queued => {
                 self.end(Ending::store_lost(&error));
@@ -261,6 +265,7 @@ impl RunLog {
             | State::Calling
             | State::Cancelling => self.poke.poke(),
         }
+        woken.wake();
     }
 
     /// Stores what was decided when the store is back. Nobody was shown it, but it is what happened: the run's ending, and how
@@ -276,14 +281,21 @@ impl RunLog {
                 Ok(last) if last == batch.last() => {
                     {
                         let mut inner = self.lock();
-                        if matches!(inner.state, State::Ended(_)) && last == inner.decided {
+                        let is_quiet = matches!(inner.state, State::Ended(_) | State::Paused);
+                        if is_quiet && last == inner.decided {
                             inner.lost = None;
                         }
                     }
                     self.stored(last);
                 }
                 Ok(_) => continue,
-                Err(error) if error.is_final() => return,
+                Err(error) if error.is_final() => {
+                    if self.paused_at().is_ok() {
+                        // It is somebody else's.
+                        self.host.settled(self);
+                    }
+                    return;
+                }
                 Err(_) => continue,
             }
             let inner = self.lock();

@@ -35,14 +35,14 @@ use crate::{
 /// Who keeps the runs of a runtime, as a log sees it. Called without the log's lock, with the log itself: its id may be
 /// that of a newer run by then.
 pub(crate) trait RunHost: Send + Sync {
-    /// The run has ended: its slot is free.
+    /// The run's ending is decided: its slot is free.
     fn ended(&self, run: &RunLog);
-    /// Pauses the run of this agent, if `decide` does: its slot is free then. `decide` takes the log's lock, and nobody can
-    /// have the run go on before its slot is free.
-    fn pauses(&self, run: &RunLog, agent: Agent, decide: &mut dyn FnMut() -> bool);
-    /// That the run is paused is stored. Its session is free.
+    /// The run's pause is decided: its slot is free.
+    fn paused(&self, run: &RunLog);
+    /// The run's pause is stored, and nobody was shown that yet; or the store was lost before. Its session is free.
     fn pause_stored(&self, run: &RunLog);
-    /// Nothing of the run is under way any more: its ending is stored, or the store is lost. Its session is free.
+    /// Nothing of the run is under way any more: its ending is stored, and nobody was shown that yet; or the store was
+    /// lost. Its session is free.
     fn settled(&self, run: &RunLog);
     /// Whether a store that was lost is still worth waiting for: the runtime has not been shut down.
     fn waits_for_store(&self) -> bool;
@@ -121,6 +121,8 @@ pub(super) struct Inner {
     /// The append in flight does.
     pub(super) acquiring: bool,
     pub(super) decided: u64,
+    /// The time of the last event.
+    pub(super) last_at: Timestamp,
     pub(super) stored: u64,
     /// An append is in flight.
     pub(super) flushing: bool,
@@ -164,10 +166,10 @@ pub(super) struct Cancel {
 }
 
 impl RunLog {
-    /// The log of a new run, with `Started` decided and not stored yet.
+    /// The log of a new run, which holds nothing until the run is accepted.
     pub(crate) fn start(
         id: RunId,
-        started: Started,
+        started: &Started,
         agent: &Agent,
         env: Arc<RuntimeEnv>,
         host: Arc<dyn RunHost>,
@@ -185,9 +187,15 @@ impl RunLog {
             nonce: nonce(),
             inner: Mutex::new(Inner::new(State::Queued, RunStatus::Pending, 0, span)),
         };
-        let now = Instant::now();
-        log.write(&mut log.lock(), now, EventKind::Started(Arc::new(started)));
         Arc::new(log)
+    }
+
+    /// The run is accepted, at `at` or later. Decided and not stored yet.
+    pub(crate) fn accept(&self, started: Started, at: Timestamp) {
+        let mut inner = self.lock();
+        inner.last_at = at;
+        let kind = EventKind::Started(Arc::new(started));
+        self.write(&mut inner, Instant::now(), kind);
     }
 
     /// The log of a run that is only in the store. One that has no ending there, and is not known here, is nobody's.
@@ -238,7 +246,9 @@ impl RunLog {
 
     /// Appends an event. Decided from here on.
     pub(super) fn write(&self, inner: &mut Inner, now: Instant, kind: EventKind) {
-        let at = self.env.clock.at(now);
+        // The times of a run never run backwards, whatever the clock has shown another process.
+        let at = self.env.clock.at(now).max(inner.last_at);
+        inner.last_at = at;
         inner.decided += 1;
         let status = kind.status();
         self.tape.push(at, kind);
@@ -256,11 +266,6 @@ impl RunLog {
     /// The run's status now, which may be ahead of its stored events.
     pub(crate) fn status(&self) -> RunStatus {
         self.lock().status
-    }
-
-    /// Whether its session is not free yet.
-    pub(crate) fn is_at_work(&self) -> bool {
-        self.lock().is_at_work()
     }
 
     /// What was accepted. `None` for a log that does not hold its run from the start.
@@ -304,11 +309,6 @@ impl Inner {
         self.state == State::Paused && self.stored == self.decided
     }
 
-    /// Whether somebody works for the run, or something of it is on its way to the store.
-    pub(super) fn is_at_work(&self) -> bool {
-        !self.is_paused_and_stored() && !self.is_settled() && self.lost.is_none()
-    }
-
     /// Whether the run has ended and all of it is stored: the log will not grow.
     pub(super) fn is_settled(&self) -> bool {
         matches!(self.state, State::Ended(_)) && self.stored == self.decided
@@ -328,6 +328,7 @@ impl Inner {
             acquires: false,
             acquiring: false,
             decided: position,
+            last_at: Timestamp::default(),
             stored: position,
             flushing: false,
             stuck: false,

@@ -51,6 +51,9 @@ impl RunLog {
         inner.fold(events, &env);
         inner.epoch = head.epoch;
         inner.acquires = true;
+        inner.last_at = events
+            .last()
+            .map_or_else(Timestamp::default, |last| last.at);
         Arc::new(RunLog {
             id: head.run_id,
             agent: head.agent.clone(),
@@ -74,6 +77,19 @@ impl RunLog {
             return None;
         };
         paused.expires_at
+    }
+
+    /// The position at which the run is paused.
+    ///
+    /// # Errors
+    ///
+    /// Where it stands instead.
+    pub(crate) fn paused_at(&self) -> Result<u64, RunStatus> {
+        let inner = self.lock();
+        match inner.status {
+            RunStatus::Paused => Ok(inner.decided),
+            status => Err(status),
+        }
     }
 
     /// When the run was accepted. Only for a log that holds its run from the start.

@@ -1,283 +1,253 @@
-//! How runs come in: new ones, and those that go on.
+//! How runs come in: new ones, and those that come back.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
-use ractor::MessagingErr;
+use tokio::time::Instant;
 
 use super::{
-    cancel::Intent,
-    launch::{Launch, SupervisorMsg},
-    registry::{Known, Registry, RunPlace, Runs, report},
-    session_queue::{Waiting, WhenBusy},
+    desk::{Admission, Entry, How, Intent, Phase, Stored},
+    effects::{Gone, Todo},
+    launch::Launch,
+    registry::{Registry, RunEntry, Runs},
     timer::Timer,
+    when_busy::WhenBusy,
 };
 use crate::{
     cancel::{CancelReason, CancelRequest},
-    error::StartError,
+    error::{ContinueError, EventsError, StartError},
+    event::{Continued, Started},
     id::RunId,
     lock::locked,
-    run::{actor::quietly_drop, log::RunLog},
+    run::log::RunLog,
+    store::RunQuery,
 };
 
-/// What a run asks of the registry beside a slot.
+/// What a new run asks of the registry.
 pub(super) struct StartSpec {
-    pub(super) session: Option<Arc<str>>,
     pub(super) when_busy: WhenBusy,
-    /// The run that starts it: it has a slot already, and waits for this one.
-    pub(super) parent: Option<RunId>,
+    /// Where a cancel of it may be remembered.
+    pub(super) scope: Arc<str>,
+    pub(super) started: Started,
 }
 
 /// A run that was accepted.
 pub(super) struct Accepted {
-    pub(super) log: Arc<RunLog>,
-    /// What to launch now; without it the run waits, or has ended already.
-    pub(super) launch: Option<Launch>,
-    /// Runs that have to give way to it.
-    pub(super) superseded: Vec<Arc<RunLog>>,
+    pub(super) todo: Todo,
     /// The remembered cancel that ended it.
     pub(super) intent: Option<Intent>,
 }
 
-/// How a run comes in.
-enum Entry {
-    /// It has ended already.
-    Over,
-    /// With a slot, or into the queue for one.
-    Begin,
-    /// It waits for its session, `first` before all others.
-    Wait { first: bool },
-}
-
 impl Registry {
-    /// Accepts a run under the lock that keeps its id unique: with a slot, into the queue, or to wait for its session. One
-    /// whose cancel is remembered takes none of these. Nothing is left of a run that is refused.
-    pub(super) fn accept(
-        &self,
-        id: RunId,
-        asks: StartSpec,
-        log: impl FnOnce() -> Arc<RunLog>,
-        launch: impl FnOnce(&Arc<RunLog>) -> Launch,
-    ) -> Result<Accepted, StartError> {
-        let mut runs = locked(&self.runs);
-        if runs.closed {
-            return Err(StartError::ShuttingDown);
-        }
-        if runs.known.contains_key(&id) || runs.paused.contains_key(&id) {
-            return Err(StartError::DuplicateRun(id));
-        }
-        let parent = match asks.parent {
-            Some(parent) => match runs.known.get(&parent) {
-                Some(known) => Some((parent, known.log.clone())),
-                None => return Err(StartError::ParentEnded(parent)),
+    /// Accepts a run, with all that makes its id, its session and its time its own in one step. Its start is written, and
+    /// not sent to the store yet. Nothing is left of a run that is refused.
+    pub(super) fn accept(&self, spec: StartSpec, launch: Launch) -> Result<Accepted, StartError> {
+        let log = launch.log().clone();
+        let now = Instant::now();
+        let entry = Entry {
+            run: log.id,
+            session: log.session_id.clone(),
+            user: spec.started.user_id.clone(),
+            parent: spec.started.parent,
+            how: How::Start {
+                when_busy: spec.when_busy,
+                scope: spec.scope,
+                now: (now, self.env.clock.at(now)),
             },
-            None => None,
         };
-        let remembered = runs.remembered.take(id, &self.config);
-        let entry = match remembered {
-            Some(_) => Entry::Over,
-            None => self.entry(&runs, &asks, parent.as_ref().map(|(_, log)| &**log))?,
-        };
-        let log = log();
-        if let Some((parent, parent_log)) = &parent
-            && !parent_log.adopt(&log)
-        {
-            if let Some(intent) = remembered {
-                runs.remembered.put_back(id, intent, &self.config);
+        let parent = spec.started.parent;
+        let mut runs = locked(&self.runs);
+        let admission = runs.desk.admission(entry).and_then(|admission| {
+            let adopted = parent.is_none_or(|parent| runs.adopts(parent, &log));
+            match (adopted, parent) {
+                (false, Some(parent)) => Err(StartError::ParentEnded(parent)),
+                (true, _) | (false, None) => Ok(admission),
             }
-            return Err(StartError::ParentEnded(*parent));
-        }
-        // From here on there is no way back: the guard in it ends its run.
-        let launch = launch(&log);
-        let superseded = match (&entry, &asks.session) {
-            (Entry::Wait { first: true }, Some(session)) => runs.at_work_in(session),
-            (Entry::Over | Entry::Begin | Entry::Wait { .. }, _) => Vec::new(),
-        };
-        let known = Known {
-            log: log.clone(),
-            agent: None,
-            place: RunPlace::Over,
-            holds: None,
-            child: parent.is_some(),
-        };
-        runs.known.insert(id, known);
-        // A launch that is not taken is dropped outside the lock.
-        let (launch, gone) = match (entry, asks.session) {
-            (Entry::Over, _) => (None, Some(launch)),
-            (Entry::Wait { first }, Some(session)) => {
-                self.wait(&mut runs, &session, launch, first);
-                (None, None)
-            }
-            (Entry::Begin | Entry::Wait { .. }, session) => {
-                runs.hold(id, session);
-                (runs.place(launch, self.config.max_live_runs), None)
+        });
+        let admission = match admission {
+            Ok(admission) => admission,
+            Err(refused) => {
+                drop(runs);
+                launch.withdraw();
+                return Err(refused);
             }
         };
+        log.accept(spec.started, admission.at);
+        let agent = Some(launch.agent.clone());
+        let (launch, over) = match &admission.intent {
+            None => (Some(launch), None),
+            Some(_) => (None, Some(launch)),
+        };
+        let entry = RunEntry::of(log.clone(), agent, launch);
+        runs.entries.insert(log.id, entry);
+        let effects = runs.desk.admit(&admission);
+        let todo = self.prepare(&mut runs, effects);
         drop(runs);
-
-        if let Some((_, cancel)) = &remembered {
-            log.cancel(cancel);
+        if let Some(intent) = &admission.intent {
+            log.cancel(&intent.request);
         }
-        drop(gone);
+        drop(over);
         Ok(Accepted {
-            log,
-            launch,
-            superseded,
-            intent: remembered,
+            todo,
+            intent: admission.intent,
         })
     }
 
-    /// How a run comes in, or why it does not.
-    fn entry(
+    /// Remembers a cancel again whose run the store has not taken.
+    pub(super) fn remember_again(&self, intent: Option<Intent>) {
+        if let Some(intent) = intent {
+            let mut runs = locked(&self.runs);
+            runs.desk.intents.put_back(intent, Instant::now());
+        }
+    }
+
+    /// Takes a paused run back, with these decisions. Returns the position from which on it goes on.
+    pub(super) fn accept_continued(
         &self,
-        runs: &Runs,
-        asks: &StartSpec,
-        parent: Option<&RunLog>,
-    ) -> Result<Entry, StartError> {
-        if let Some(session) = &asks.session {
-            if runs.deleted.contains(session) {
-                return Err(StartError::SessionDeleted(session.clone()));
-            }
-            // A run that waited for the session of the run that waits for it would wait for ever.
-            let of_parent = parent.is_some_and(|log| log.session_id.as_ref() == Some(session));
-            if runs.sessions_held.holders(session).is_some() && !of_parent {
-                match asks.when_busy {
-                    WhenBusy::Parallel => {}
-                    WhenBusy::Reject => {
-                        return Err(StartError::SessionBusy(session.clone()));
-                    }
-                    WhenBusy::Queue => {
-                        self.check_lane(runs, session)?;
-                        return Ok(Entry::Wait { first: false });
-                    }
-                    WhenBusy::Interrupt => {
-                        self.check_lane(runs, session)?;
-                        return Ok(Entry::Wait { first: true });
-                    }
-                }
+        launch: Launch,
+        continued: Continued,
+    ) -> Result<(Todo, u64), ContinueError> {
+        let log = launch.log().clone();
+        let runs = locked(&self.runs);
+        let decided = match runs.desk.phase(log.id) {
+            Some(Phase::Paused) if runs.is_of(&log) => runs
+                .admission_of(&log, How::Continue)
+                .map_err(ContinueError::from)
+                .and_then(|admission| Ok((log.go_on_with(continued)?, admission))),
+            // Somebody was quicker, or it is being deleted.
+            Some(_) | None => Err(ContinueError::NotPaused {
+                status: log.status(),
+            }),
+        };
+        match decided {
+            Ok((seq, admission)) => Ok((self.take_back(runs, launch, &admission), seq)),
+            Err(refused) => {
+                drop(runs);
+                launch.withdraw();
+                Err(refused)
             }
         }
-        if parent.is_none() {
-            self.check_slots(runs)?;
-        }
-        Ok(Entry::Begin)
     }
 
-    fn check_slots(&self, runs: &Runs) -> Result<(), StartError> {
-        if runs.live < self.config.max_live_runs {
-            return Ok(());
+    /// Takes a run back that another process has left. One that `resumes` goes on after what it was at, and the position
+    /// from which on it is ours is returned.
+    pub(super) fn accept_recovered(
+        &self,
+        launch: Launch,
+        resumes: bool,
+    ) -> Result<(Todo, Option<u64>), StartError> {
+        let log = launch.log().clone();
+        let runs = locked(&self.runs);
+        match runs.admission_of(&log, How::Recover) {
+            Ok(admission) => {
+                let seq = resumes.then(|| log.resume(&launch.agent));
+                Ok((self.take_back(runs, launch, &admission), seq))
+            }
+            Err(refused) => {
+                drop(runs);
+                launch.withdraw();
+                Err(refused)
+            }
         }
-        self.check_queue(runs)
     }
 
-    fn check_queue(&self, runs: &Runs) -> Result<(), StartError> {
-        let queued = runs.queue.len() + runs.sessions_held.all_waiting();
-        if queued >= self.config.max_queued_runs {
-            return Err(StartError::QueueFull {
-                live: runs.live,
-                queued,
-            });
-        }
-        Ok(())
+    fn take_back(
+        &self,
+        mut runs: MutexGuard<'_, Runs>,
+        launch: Launch,
+        admission: &Admission,
+    ) -> Todo {
+        let (log, agent) = (launch.log().clone(), launch.agent.clone());
+        runs.reads.invalidate(log.id);
+        let paused = runs.paused.remove(&log.id);
+        let entry = RunEntry::of(log.clone(), Some(agent), Some(launch));
+        runs.entries.insert(log.id, entry);
+        let effects = runs.desk.admit(admission);
+        let mut todo = self.prepare(&mut runs, effects);
+        todo.drop_later(paused.map(Gone::Paused));
+        todo
     }
 
-    fn check_lane(&self, runs: &Runs, session: &Arc<str>) -> Result<(), StartError> {
-        self.check_queue(runs)?;
-        if runs.sessions_held.waiting(session) >= self.config.max_waiting_in_session {
-            return Err(StartError::SessionQueueFull(session.clone()));
-        }
-        Ok(())
+    /// Takes in a run that another process has left, and that is about to end: it has its session until that is stored.
+    pub(super) fn accept_ending(&self, log: &Arc<RunLog>) {
+        let mut runs = locked(&self.runs);
+        runs.desk.admit_ending(&entry_of(log, How::Recover));
+        let entry = RunEntry::of(log.clone(), None, None);
+        runs.entries.insert(log.id, entry);
     }
 
-    /// Has a run wait for its session, for as long as it may.
-    fn wait(&self, runs: &mut Runs, session: &Arc<str>, launch: Launch, first: bool) {
-        let id = launch.log().id;
-        let timer = self.config.session_wait.map(|wait| {
-            let log = Arc::downgrade(launch.log());
-            Timer::new(&self.env.tokio, wait, async move {
+    /// What ends the waiting of a run for its session.
+    pub(super) fn session_wait(&self, log: &Arc<RunLog>) -> Option<Timer> {
+        let log = Arc::downgrade(log);
+        Some(Timer::new(
+            &self.env.tokio,
+            self.config.session_wait?,
+            async move {
                 if let Some(log) = log.upgrade() {
                     log.cancel(&CancelRequest::new(CancelReason::SessionBusy).by("session_wait"));
                 }
-            })
-        });
-        if let Some(known) = runs.known.get_mut(&id) {
-            known.place = RunPlace::Waiting;
-        }
-        runs.sessions_held
-            .wait(session, Waiting { launch, timer }, first);
+            },
+        ))
+    }
+}
+
+impl Runs {
+    /// Whether a run that comes back may come in.
+    fn admission_of(&self, log: &RunLog, how: How) -> Result<Admission, StartError> {
+        self.desk.admission(entry_of(log, how))
     }
 
-    /// Takes a run back that nobody works for, which `goes_on` decides under the lock: with a slot, into the queue, or to
-    /// wait for its session.
-    pub(super) fn readmit<T, E: From<StartError>>(
-        &self,
-        log: &Arc<RunLog>,
-        goes_on: impl FnOnce() -> Result<(T, Launch), E>,
-    ) -> Result<(T, Option<Launch>), E> {
-        let mut runs = locked(&self.runs);
-        if runs.closed {
-            return Err(StartError::ShuttingDown.into());
-        }
-        let session = log.session_id.as_ref();
-        if let Some(session) = session
-            && runs.deleted.contains(session)
-        {
-            return Err(StartError::SessionDeleted(session.clone()).into());
-        }
-        let before = runs.known.get(&log.id);
-        let holds = before.and_then(|known| known.holds.clone());
-        let parent = log.parent().and_then(|parent| runs.known.get(&parent));
-        let child = parent.is_some();
-        let beside = parent.is_some_and(|parent| parent.log.session_id.as_ref() == session);
-        let held = session.filter(|session| runs.sessions_held.holders(session).is_some());
-        match held.filter(|_| holds.is_none() && !beside) {
-            Some(session) => self.check_lane(&runs, session)?,
-            None if child => {}
-            None => self.check_slots(&runs)?,
-        }
-        let waits = held.filter(|_| holds.is_none() && !beside).cloned();
-        let (decided, launch) = goes_on()?;
-        let paused = runs.paused.remove(&log.id);
-        runs.reads.invalidate(log.id);
-        let free = holds.is_none();
-        let known = Known {
-            log: log.clone(),
-            agent: None,
-            place: RunPlace::Over,
-            holds,
-            child,
-        };
-        let before = runs.known.insert(log.id, known);
-        let launch = match waits {
-            Some(session) => {
-                self.wait(&mut runs, &session, launch, false);
-                None
-            }
-            None => {
-                if free {
-                    runs.hold(log.id, session.cloned());
-                }
-                runs.place(launch, self.config.max_live_runs)
-            }
-        };
-        drop(runs);
-        report(quietly_drop((paused, before)));
-        Ok((decided, launch))
+    /// Whether a run that has not ended takes this one up as its child.
+    fn adopts(&self, parent: RunId, child: &Arc<RunLog>) -> bool {
+        let parent = self.entries.get(&parent);
+        parent.is_some_and(|parent| parent.log.adopt(child))
     }
+}
 
-    /// Hands a run to the supervisor.
-    pub(super) fn launch(&self, launch: Launch) {
-        launch.log().admit();
-        let message = SupervisorMsg::Launch(Box::new(launch));
-        let refused = match self.supervisor.get() {
-            Some(supervisor) => supervisor.cast(message).err(),
-            None => Some(MessagingErr::SendErr(message)),
+/// What the law has to know of a run that comes back. A child that another process has left is ended, so that the parent
+/// of any other is known.
+fn entry_of(log: &RunLog, how: How) -> Entry {
+    Entry {
+        run: log.id,
+        session: log.session_id.clone(),
+        user: log.started().and_then(|started| started.user_id.clone()),
+        parent: None,
+        how,
+    }
+}
+
+/// A session that a start is about to ask for: what is known of it is kept until this is dropped.
+pub(super) struct Visit {
+    registry: Arc<Registry>,
+    session: Arc<str>,
+}
+
+impl Visit {
+    /// Asks the store about a session of which nothing is known here.
+    pub(super) async fn begin(
+        registry: &Arc<Registry>,
+        session: &Arc<str>,
+    ) -> Result<Visit, EventsError> {
+        let is_new = locked(&registry.runs).desk.visit(session);
+        let visit = Visit {
+            registry: registry.clone(),
+            session: session.clone(),
         };
-        if refused.is_some() {
-            // Nobody can launch a run any more. The queue is taken whole before a guard in it is dropped: a guard frees a
-            // slot, and would otherwise launch the next run, whose guard would do the same, one inside the other.
-            self.close();
-            self.empty_queue();
+        if is_new {
+            let store = registry.env.store.clone();
+            let newest = RunQuery::session(session.clone()).limit(1);
+            let newest = store.runs(newest).await?;
+            let stored = newest.first().map_or_else(Stored::default, |head| Stored {
+                owner: None,
+                newest: head.created_at,
+            });
+            locked(&registry.runs).desk.session_read(session, stored);
         }
-        drop(refused);
+        Ok(visit)
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        locked(&self.registry.runs).desk.leave_visit(&self.session);
     }
 }

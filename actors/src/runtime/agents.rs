@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{Runtime, registry::report};
+use super::{Runtime, effects::report};
 use crate::{agent::Agent, lock::locked, run::actor::quietly_drop};
 
 /// The agents that a runtime knows. Its lock is a leaf: nothing else is locked under it.

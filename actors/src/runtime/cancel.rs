@@ -1,18 +1,15 @@
 //! Cancelling by id, by many, and ahead of time.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    future::Future,
-    sync::Arc,
-};
+use std::{future::Future, sync::Arc};
 
 use futures::{StreamExt, future::join_all, stream};
 use tokio::time::Instant;
 
-use super::{Runtime, RuntimeConfig, lookup::Found, registry::Registry};
+use super::{Runtime, lookup::Found, registry::Registry};
 use crate::{
     cancel::{CancelOutcome, CancelRequest},
     id::RunId,
+    lock::locked,
     run::{Run, log::RunLog},
     status::RunStatus,
     store::{RunHead, RunQuery},
@@ -68,14 +65,9 @@ impl Runtime {
             && config.max_remembered_cancels > 0
             && !config.remember_cancels_for.is_zero();
         // Remembered first and looked up after: a run that starts in between finds the intent.
-        let known = registry.find_or(id, |remembered| {
-            if remember {
-                remembered.add(id, request.clone(), config);
-            }
-        });
-        let answer = match known {
-            Ok(log) => Ok(Run::new(log).cancel_with(request)),
-            Err(()) => Err(request),
+        let answer = match registry.find_or_remember(id, remember.then_some(&request)) {
+            Some(log) => Ok(Run::new(log).cancel_with(request)),
+            None => Err(request),
         };
         async move {
             match answer {
@@ -127,6 +119,21 @@ impl Runtime {
 }
 
 impl Registry {
+    /// The log of a known run; if there is none, the cancel is remembered in the same step.
+    fn find_or_remember(&self, id: RunId, request: Option<&CancelRequest>) -> Option<Arc<RunLog>> {
+        let mut runs = locked(&self.runs);
+        let known = runs.find(id);
+        if let (None, Some(request)) = (&known, request) {
+            let (scope, now) = ("".into(), Instant::now());
+            runs.desk.intents.add(scope, id, request.clone(), now);
+        }
+        known
+    }
+
+    fn forget_intent(&self, id: RunId) {
+        locked(&self.runs).desk.intents.forget(&"".into(), id);
+    }
+
     /// Cancels the paused runs, which are in the store.
     async fn cancel_paused(
         self: &Arc<Self>,
@@ -183,86 +190,17 @@ impl Registry {
         });
         match found {
             Found::Log(log) => {
-                self.remembered(|remembered| remembered.forget(id));
+                self.forget_intent(id);
                 Run::new(log).cancel_with(request).await
             }
             Found::Stored(head) if head.status.is_ended() => {
-                self.remembered(|remembered| remembered.forget(id));
+                self.forget_intent(id);
                 CancelOutcome::AlreadyEnded {
                     status: head.status,
                 }
             }
             Found::Stored(_) | Found::Nothing if remember => CancelOutcome::Remembered,
             Found::Stored(_) | Found::Nothing => CancelOutcome::NotFound,
-        }
-    }
-}
-
-/// A remembered cancel, and since when it is remembered.
-pub(super) type Intent = (Instant, CancelRequest);
-
-/// Cancels of runs that are not known yet, bounded in number and in age.
-#[derive(Default)]
-pub(super) struct Remembered {
-    intents: HashMap<RunId, Intent>,
-    /// The same ones, in the order in which they came.
-    order: VecDeque<(Instant, RunId)>,
-}
-
-impl Remembered {
-    fn add(&mut self, id: RunId, request: CancelRequest, config: &RuntimeConfig) {
-        let now = Instant::now();
-        self.expire(now, config);
-        // The first intent stands: a second cancel changes nothing.
-        if self.intents.contains_key(&id) {
-            return;
-        }
-        self.intents.insert(id, (now, request));
-        self.order.push_back((now, id));
-        while self.order.len() > config.max_remembered_cancels {
-            self.drop_oldest();
-        }
-    }
-
-    /// Takes out the intent for a run that starts, with its age.
-    pub(super) fn take(&mut self, id: RunId, config: &RuntimeConfig) -> Option<Intent> {
-        if self.intents.is_empty() {
-            return None;
-        }
-        self.expire(Instant::now(), config);
-        let intent = self.intents.remove(&id)?;
-        self.order.retain(|(_, other)| *other != id);
-        Some(intent)
-    }
-
-    /// Puts an intent back whose run was not taken by the store.
-    pub(super) fn put_back(&mut self, id: RunId, (at, request): Intent, config: &RuntimeConfig) {
-        if self.intents.contains_key(&id) {
-            return;
-        }
-        self.intents.insert(id, (at, request));
-        let place = self.order.partition_point(|(other, _)| *other <= at);
-        self.order.insert(place, (at, id));
-        self.expire(Instant::now(), config);
-    }
-
-    fn forget(&mut self, id: RunId) {
-        if self.intents.remove(&id).is_some() {
-            self.order.retain(|(_, other)| *other != id);
-        }
-    }
-
-    fn expire(&mut self, now: Instant, config: &RuntimeConfig) {
-        while let Some((at, _)) = self.order.front()
-            && now.saturating_duration_since(*at) >= config.remember_cancels_for
-        {
-            self.drop_oldest();
-        }
-    }
-
-    fn drop_oldest(&mut self) {
-        if let Some((_, id)) = self.order.pop_front() {
-            self.intents.remove(&id);
         }
     }
 }

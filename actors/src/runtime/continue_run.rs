@@ -15,8 +15,8 @@ use crate::{
     event::{Continued, Decision},
     id::RunId,
     lock::locked,
-    run::{Run, actor::Guard, judge::calls::NotContinued, log::RunLog},
-    status::RunStatus,
+    run::{Run, judge::calls::NotContinued, log::RunLog},
+    store::AppendError,
 };
 
 /// What a person decides of the calls that a paused run waits with.
@@ -135,32 +135,30 @@ impl Runtime {
             }
             Found::Nothing => return Err(ContinueError::NotFound),
         };
-        let status = log.status();
-        if status != RunStatus::Paused {
-            return Err(ContinueError::NotPaused { status });
-        }
+        // Until that is stored it may come to nothing, and the run has its session.
+        let paused = log
+            .paused_at()
+            .map_err(|status| ContinueError::NotPaused { status })?;
+        log.wait_stored(paused).await.map_err(not_stored)?;
         let agent = registry
             .agent_of(&log)
             .ok_or_else(|| ContinueError::UnknownAgent(log.agent.clone()))?;
-        if let Some(session) = &log.session_id {
-            registry.tidy(session);
-        }
-        let (seq, launch) = registry.readmit(&log, || {
-            let seq = log.go_on_with(decisions.0)?;
-            // A log that came from the store may not know them yet.
-            log.limit(&agent);
-            Ok::<_, ContinueError>((seq, registry.relaunch(&log, &agent)))
-        })?;
+        // A log that came from the store may not know them yet.
+        log.limit(&agent);
+        let launch = registry.relaunch(&log, &agent);
+        let (todo, seq) = registry.accept_continued(launch, decisions.0)?;
         log.flush();
-        if let Some(launch) = launch {
-            registry.launch(launch);
-        }
+        registry.perform(todo);
         match log.wait_stored(seq).await {
             Ok(()) => Ok(Run::new(log.clone())),
-            Err(error) => Err(ContinueError::Store {
-                message: error.to_string().into(),
-            }),
+            Err(error) => Err(not_stored(error)),
         }
+    }
+}
+
+fn not_stored(error: AppendError) -> ContinueError {
+    ContinueError::Store {
+        message: error.to_string().into(),
     }
 }
 
@@ -169,15 +167,8 @@ impl Registry {
     fn agent_of(&self, log: &RunLog) -> Option<Agent> {
         let listed = self.agents.get(&log.agent);
         let runs = locked(&self.runs);
-        let paused = runs
-            .paused
-            .get(&log.id)
-            .and_then(|paused| paused.agent.as_ref());
-        let known = runs
-            .known
-            .get(&log.id)
-            .and_then(|known| known.agent.as_ref());
-        paused.or(known).cloned().or(listed)
+        let paused = runs.paused.get(&log.id);
+        paused.and_then(|paused| paused.agent.clone()).or(listed)
     }
 
     /// The work of a run that comes back. It remembers what was said before it began.
@@ -188,8 +179,7 @@ impl Registry {
             before: log.created_at().map(|at| (at, log.id)),
         });
         let recall = load_history(&self.env.store, agent, memory);
-        let guard = Guard::new(log.clone(), agent.clone(), log.turn(), recall);
-        Launch::new(guard, None)
+        Launch::new(log, agent, recall, None)
     }
 }
 

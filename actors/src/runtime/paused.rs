@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     lookup::Found,
-    registry::{Known, Registry, Runs, report},
+    registry::{Registry, RunEntry, Runs},
     timer::Timer,
 };
 use crate::{
@@ -15,19 +15,22 @@ use crate::{
     cancel::{CancelReason, CancelRequest},
     id::{RunId, Timestamp},
     lock::locked,
-    run::{actor::quietly_drop, log::RunLog},
+    run::log::RunLog,
     store::RunHead,
 };
 
 /// How long after a failure the store is asked again for a run that has expired.
 const ASKED_AGAIN: Duration = Duration::from_secs(10);
 
+/// How many paused runs are kept before those that nobody needs any more are looked for.
+pub(super) const PAUSED: usize = 64;
+
 /// What is kept of a paused run.
 pub(super) struct PausedRun {
     /// Its log, for as long as somebody reads it.
     log: Weak<RunLog>,
     /// Keeps the log of a child, so that its parent can cancel it, and that of a parent, which alone knows its children.
-    family: Option<Arc<RunLog>>,
+    pub(super) family: Option<Arc<RunLog>>,
     pub(super) session: Option<Arc<str>>,
     /// Its agent, when it was paused in this process.
     pub(super) agent: Option<Agent>,
@@ -41,6 +44,11 @@ impl PausedRun {
         self.log.upgrade()
     }
 
+    /// Whether this is the run's log.
+    pub(super) fn is_of(&self, log: &RunLog) -> bool {
+        std::ptr::eq(self.log.as_ptr(), log)
+    }
+
     /// Whether there is anything in it that the store does not have.
     fn is_needed(&self) -> bool {
         self.agent.is_some() || self.expiry.is_some() || self.log.strong_count() > 0
@@ -48,21 +56,25 @@ impl PausedRun {
 }
 
 impl Registry {
-    /// Keeps what is needed of a run that was paused here.
-    pub(super) fn keep_paused(&self, runs: &mut Runs, known: &mut Known) {
-        let log = &known.log;
-        let paused = PausedRun {
+    /// What is kept of a run that was paused here: its log too when it has `family`, and its time if that is to run.
+    pub(super) fn paused_here(&self, entry: &RunEntry, family: bool, expires: bool) -> PausedRun {
+        let log = &entry.log;
+        let expires_at = log.expires_at().filter(|_| expires);
+        PausedRun {
             log: Arc::downgrade(log),
-            family: (known.child || log.has_children()).then(|| log.clone()),
+            family: family.then(|| log.clone()),
             session: log.session_id.clone(),
-            agent: known.agent.take(),
-            expiry: self.expiry(log.id, log.expires_at()),
-        };
-        runs.paused.insert(log.id, paused);
+            agent: entry.agent.clone(),
+            expiry: self.expiry(log.id, expires_at),
+        }
     }
 
     /// Keeps the time of a run that is paused in the store.
     pub(super) fn keep_paused_stored(&self, head: &RunHead, expires_at: Option<Timestamp>) {
+        let mut runs = locked(&self.runs);
+        if !runs.desk.may_expire() || runs.paused.contains_key(&head.run_id) {
+            return;
+        }
         let Some(expiry) = self.expiry(head.run_id, expires_at) else {
             return;
         };
@@ -73,8 +85,8 @@ impl Registry {
             agent: None,
             expiry: Some(expiry),
         };
-        let before = locked(&self.runs).paused.insert(head.run_id, paused);
-        report(quietly_drop(before));
+        runs.desk.admit_paused(head.run_id, head.session_id.clone());
+        runs.paused.insert(head.run_id, paused);
     }
 
     /// The timer of a paused run that expires. It keeps nothing of the run in memory.
@@ -102,62 +114,20 @@ impl Registry {
         }))
     }
 
-    /// A paused run has ended.
-    pub(super) fn forget_paused_ended(&self, run: &RunLog) {
-        let is_ours = {
-            let runs = locked(&self.runs);
-            let paused = runs.paused.get(&run.id);
-            paused.is_none_or(|paused| std::ptr::eq(paused.log.as_ptr(), run))
-        };
-        if is_ours {
-            self.forget_paused(run.id);
-        }
-    }
-
-    /// A paused run has ended, or was deleted.
-    pub(super) fn forget_paused(&self, run: RunId) {
-        let gone = {
-            let mut runs = locked(&self.runs);
-            runs.reads.invalidate(run);
-            runs.paused.remove(&run)
-        };
-        report(quietly_drop(gone));
-    }
-
-    /// The runs of a session that was deleted are paused no longer. Answers the logs of those that are in memory: somebody
+    /// The runs of a session that was deleted are paused no longer. Returns the logs of those that are in memory: somebody
     /// may have found them while they were being deleted.
     pub(super) fn forget_paused_session(&self, session: &str) -> Vec<Arc<RunLog>> {
-        let gone: Vec<_> = {
-            let mut runs = locked(&self.runs);
-            runs.reads.invalidate_all();
-            let of_it =
-                |_: &RunId, paused: &mut PausedRun| paused.session.as_deref() == Some(session);
-            runs.paused.extract_if(of_it).collect()
-        };
-        let logs = gone.iter().filter_map(|(_, paused)| paused.log()).collect();
-        report(quietly_drop(gone));
-        logs
-    }
-
-    /// Nobody can have paused runs go on any more: what is kept of them for their family's sake is let go, since a log keeps
-    /// the registry that keeps it.
-    pub(super) fn drop_family_logs(&self) {
-        let family: Vec<_> = {
-            let mut runs = locked(&self.runs);
-            let paused = runs.paused.values_mut();
-            paused.filter_map(|paused| paused.family.take()).collect()
-        };
-        drop(family);
-    }
-
-    /// Paused runs do not expire any more: they are left to whoever opens the store next.
-    pub(super) fn stop_expiries(&self) {
-        let timers: Vec<_> = {
-            let mut runs = locked(&self.runs);
-            let paused = runs.paused.values_mut();
-            paused.filter_map(|paused| paused.expiry.take()).collect()
-        };
-        drop(timers);
+        let mut runs = locked(&self.runs);
+        runs.reads.invalidate_all();
+        let paused = runs.paused.iter();
+        let of_it = paused.filter(|(_, paused)| paused.session.as_deref() == Some(session));
+        let (ids, logs): (Vec<_>, Vec<_>) = of_it.map(|(run, paused)| (*run, paused.log())).unzip();
+        let effects = ids.into_iter().flat_map(|run| runs.desk.settled(run));
+        let effects = effects.collect();
+        let todo = self.prepare(&mut runs, effects);
+        drop(runs);
+        self.perform(todo);
+        logs.into_iter().flatten().collect()
     }
 
     /// The logs of a session's paused runs, as far as they are in memory.
@@ -176,16 +146,37 @@ impl Registry {
                 log.limit(agent);
             }
         } else {
-            // What nobody reads any more, and another process may have ended.
-            runs.paused.retain(|_, paused| paused.is_needed());
+            runs.tidy_paused();
+            let expires_at = log.expires_at().filter(|_| runs.desk.may_expire());
             let paused = PausedRun {
                 log: Arc::downgrade(log),
                 family: None,
                 session: log.session_id.clone(),
                 agent: None,
-                expiry: self.expiry(log.id, log.expires_at()),
+                expiry: self.expiry(log.id, expires_at),
             };
+            runs.desk.admit_paused(log.id, log.session_id.clone());
             runs.paused.insert(log.id, paused);
         }
+    }
+}
+
+impl Runs {
+    /// Forgets paused runs that nobody reads any more, and that another process may have ended: when there are twice as
+    /// many as were left the last time.
+    fn tidy_paused(&mut self) {
+        if self.paused.len() < self.paused_before_tidying {
+            return;
+        }
+        let Runs { paused, desk, .. } = self;
+        paused.retain(|run, paused| {
+            let is_needed = paused.is_needed();
+            if !is_needed {
+                // It holds nothing, so nothing follows.
+                let _ = desk.settled(*run);
+            }
+            is_needed
+        });
+        self.paused_before_tidying = PAUSED.max(2 * self.paused.len());
     }
 }

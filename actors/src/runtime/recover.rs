@@ -9,7 +9,7 @@ use super::{Runtime, registry::Registry};
 use crate::{
     agent::{Agent, OnCrash},
     cancel::{CancelReason, CancelRequest},
-    error::{ContinueError, EventsError},
+    error::EventsError,
     event::{EventKind, ToolCallProcess},
     id::{RunId, Timestamp},
     run::{ending::Ending, log::RunLog},
@@ -76,7 +76,7 @@ impl Runtime {
         // The oldest first: that is the order in which they go on. But one that was at work had its session before those
         // that waited for it, also where they are older: a paused one that goes on waits like a new one.
         unfinished.reverse();
-        unfinished.sort_by_key(|head| head.status != RunStatus::Running);
+        unfinished.sort_by_key(|head| !was_at_work(head.status));
         let mut recovered = Recovered::default();
         let registry = self.registry();
         // Many are read at a time, and many endings stored; in between one after another, in their order.
@@ -116,6 +116,18 @@ impl Runtime {
             }
         }
         Ok(recovered)
+    }
+}
+
+/// Whether a run had its session when its process ended.
+fn was_at_work(status: RunStatus) -> bool {
+    match status {
+        RunStatus::Running | RunStatus::Cancelling => true,
+        RunStatus::Pending
+        | RunStatus::Paused
+        | RunStatus::Completed
+        | RunStatus::Cancelled
+        | RunStatus::Error => false,
     }
 }
 
@@ -235,6 +247,7 @@ fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found) -> Begun {
     let (settled, waits) = match (head.status, log.parent(), &agent) {
         // Whoever waited for a child is gone, so that it does not go on by itself.
         (RunStatus::Pending | RunStatus::Paused, Some(parent), _) => {
+            registry.accept_ending(&log);
             log.cancel(&CancelRequest::new(CancelReason::Parent(parent)));
             (Settled::Cancelled, Waits::Ended(log).into())
         }
@@ -243,6 +256,7 @@ fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found) -> Begun {
             relaunch_found(registry, log, agent, true)
         }
         (RunStatus::Cancelling, _, _) => {
+            registry.accept_ending(&log);
             log.end(Ending::Crashed);
             (Settled::Cancelled, Waits::Ended(log).into())
         }
@@ -255,7 +269,7 @@ fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found) -> Begun {
             | RunStatus::Error,
             _,
             _,
-        ) => interrupted(log),
+        ) => interrupted(registry, log),
     };
     Begun {
         settled,
@@ -264,7 +278,9 @@ fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found) -> Begun {
     }
 }
 
-fn interrupted(log: Arc<RunLog>) -> (Settled, Option<Waits>) {
+/// Ends a run. It has its session until that is stored: what waited for it is to read how it ended.
+fn interrupted(registry: &Registry, log: Arc<RunLog>) -> (Settled, Option<Waits>) {
+    registry.accept_ending(&log);
     log.end(Ending::Crashed);
     (Settled::Interrupted, Some(Waits::Ended(log)))
 }
@@ -276,16 +292,11 @@ fn relaunch_found(
     agent: &Agent,
     resumes: bool,
 ) -> (Settled, Option<Waits>) {
-    let readmitted = registry.readmit(&log, || {
-        let seq = resumes.then(|| log.resume(agent));
-        Ok::<_, ContinueError>((seq, registry.relaunch(&log, agent)))
-    });
-    match readmitted {
-        Ok((seq, launch)) => {
+    let launch = registry.relaunch(&log, agent);
+    match registry.accept_recovered(launch, resumes) {
+        Ok((todo, seq)) => {
             log.flush();
-            if let Some(launch) = launch {
-                registry.launch(launch);
-            }
+            registry.perform(todo);
             match seq {
                 Some(seq) => (Settled::Resumed, Some(Waits::Stored(log, seq))),
                 None => (Settled::Requeued, None),
@@ -293,7 +304,7 @@ fn relaunch_found(
         }
         Err(error) => {
             tracing::warn!(run_id = %log.id, %error, "there is no place for a run to go on");
-            interrupted(log)
+            interrupted(registry, log)
         }
     }
 }

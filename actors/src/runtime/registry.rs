@@ -1,8 +1,8 @@
 //! The runs of a runtime: which there are, and how they are found.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    fmt, mem,
+    collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, OnceLock, Weak},
 };
 
@@ -15,11 +15,11 @@ use tokio::{
 use super::{
     RuntimeConfig,
     agents::Agents,
-    cancel::Remembered,
+    desk::{Bounds, Desk, Intents},
     launch::{Launch, SupervisorMsg},
-    paused::PausedRun,
+    paused::{PAUSED, PausedRun},
     reads::Reads,
-    session_queue::SessionQueues,
+    timer::Timer,
 };
 use crate::{
     agent::Agent,
@@ -37,7 +37,8 @@ const CHANGES: usize = 4096;
 
 /// Everything a runtime knows of its runs.
 ///
-/// Its lock comes before that of a log, and no user code runs under either.
+/// It asks the [`Desk`] under its lock, and does what that says after it. Its lock comes before that of a log, and no user
+/// code runs under either.
 pub(super) struct Registry {
     pub(super) config: RuntimeConfig,
     pub(super) env: Arc<RuntimeEnv>,
@@ -51,50 +52,57 @@ pub(super) struct Registry {
     pub(super) me: Weak<Registry>,
 }
 
-#[derive(Default)]
 pub(super) struct Runs {
-    pub(super) known: HashMap<RunId, Known>,
-    /// How many have a slot.
-    pub(super) live: usize,
-    /// Those that wait for a slot, in the order in which they came.
-    pub(super) queue: BTreeMap<u64, Launch>,
-    pub(super) tickets: u64,
-    /// Who holds which session, and who waits for it.
-    pub(super) sessions_held: SessionQueues,
-    /// Sessions that are being deleted.
-    pub(super) deleted: HashSet<Arc<str>>,
+    /// The law: which runs there are, and where each stands. What it knows by id is here.
+    pub(super) desk: Desk,
+    /// The runs that are not paused.
+    pub(super) entries: HashMap<RunId, RunEntry>,
     /// Paused runs that are in memory, or of which something has to be.
     pub(super) paused: HashMap<RunId, PausedRun>,
+    /// How many there may be before those that nobody needs are looked for.
+    pub(super) paused_before_tidying: usize,
     /// Paused runs that are being read.
     pub(super) reads: Reads,
-    pub(super) closed: bool,
-    /// No handle of the runtime is left: the supervisor goes with the last run.
-    pub(super) abandoned: bool,
-    pub(super) remembered: Remembered,
 }
 
-pub(super) struct Known {
+/// A run that is under way: it waits, is at work, or has an ending that is not stored yet.
+pub(super) struct RunEntry {
     pub(super) log: Arc<RunLog>,
-    /// Who works for it, once it is paused.
+    /// Who works for it; with it a run that is paused can go on.
     pub(super) agent: Option<Agent>,
-    pub(super) place: RunPlace,
-    /// The session that it holds.
-    pub(super) holds: Option<Arc<str>>,
-    /// A run that has a slot waits for it, so that it is not to wait for one.
-    pub(super) child: bool,
+    /// What is to be launched when it has a slot.
+    pub(super) launch: Option<Launch>,
+    /// Ends its waiting for its session.
+    pub(super) wait: Option<Timer>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum RunPlace {
-    /// It waits for its session.
-    Waiting,
-    /// It waits for a slot.
-    Queued(u64),
-    Live,
-    /// It is paused, and that is not stored yet.
-    Paused,
-    /// It has ended, and its ending is not stored yet.
-    Over,
+impl RunEntry {
+    pub(super) fn of(log: Arc<RunLog>, agent: Option<Agent>, launch: Option<Launch>) -> RunEntry {
+        RunEntry {
+            log,
+            agent,
+            launch,
+            wait: None,
+        }
+    }
+}
+
+/// What the law has to know of the settings.
+fn desk(config: &RuntimeConfig) -> Desk {
+    let bounds = Bounds {
+        live: config.max_live_runs,
+        live_per_user: config.max_live_runs_per_user,
+        queued: config.max_queued_runs,
+        waiting_in_session: config.max_waiting_in_session,
+        child_depth: config.max_child_depth,
+        children: config.max_children,
+    };
+    let intents = Intents::new(
+        config.max_remembered_cancels,
+        config.max_remembered_cancels_per_scope,
+        config.remember_cancels_for,
+    );
+    Desk::new(bounds, intents)
 }
 
 impl Registry {
@@ -106,11 +114,17 @@ impl Registry {
                 tokio: Handle::current(),
                 store_patience: config.store_patience,
             }),
+            runs: Mutex::new(Runs {
+                desk: desk(&config),
+                entries: HashMap::new(),
+                paused: HashMap::new(),
+                paused_before_tidying: PAUSED,
+                reads: Reads::default(),
+            }),
             config,
             supervisor: OnceLock::new(),
             gone: Notify::new(),
             changes: broadcast::channel(CHANGES).0,
-            runs: Mutex::default(),
             agents: Agents::default(),
             me: me.clone(),
         })
@@ -121,31 +135,15 @@ impl Registry {
         locked(&self.runs).find(id)
     }
 
-    /// The log of a known run, or else what `remember` does under the same lock.
-    pub(super) fn find_or<T>(
-        &self,
-        id: RunId,
-        otherwise: impl FnOnce(&mut Remembered) -> T,
-    ) -> Result<Arc<RunLog>, T> {
-        let mut runs = locked(&self.runs);
-        match runs.find(id) {
-            Some(log) => Ok(log),
-            None => Err(otherwise(&mut runs.remembered)),
-        }
-    }
-
-    /// Does something to the remembered cancels.
-    pub(super) fn remembered<T>(&self, change: impl FnOnce(&mut Remembered) -> T) -> T {
-        change(&mut locked(&self.runs).remembered)
-    }
-
     /// All logs of which something is still under way, those that wait first: who cancels them in this order begins none
     /// by it.
     pub(super) fn all(&self) -> Vec<Arc<RunLog>> {
         let runs = locked(&self.runs);
-        let mut all: Vec<_> = runs.known.values().collect();
-        all.sort_unstable_by_key(|known| known.place);
-        all.into_iter().map(|known| known.log.clone()).collect()
+        let mut all: Vec<_> = runs.entries.iter().collect();
+        all.sort_unstable_by_key(|(run, _)| runs.desk.phase(**run));
+        all.into_iter()
+            .map(|(_, entry)| entry.log.clone())
+            .collect()
     }
 
     /// Where a stored run stands.
@@ -162,54 +160,29 @@ impl Registry {
         self.changes.subscribe()
     }
 
-    /// Accepts no more runs.
-    pub(super) fn close(&self) {
-        locked(&self.runs).closed = true;
-    }
-
-    /// Ends whatever waits.
-    pub(super) fn empty_queue(&self) {
-        let (queue, waiting) = {
-            let mut runs = locked(&self.runs);
-            (mem::take(&mut runs.queue), runs.sessions_held.empty())
-        };
-        drop(queue);
-        drop(waiting);
-    }
-
     /// Whether nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
-        locked(&self.runs).known.is_empty()
-    }
-
-    /// The last handle is gone.
-    pub(super) fn abandon(&self) {
-        locked(&self.runs).abandoned = true;
-        self.stop_if_left();
-    }
-
-    /// Stops the supervisor when nobody can start a run and none is left.
-    pub(super) fn stop_if_left(&self) {
-        let left = {
-            let runs = locked(&self.runs);
-            runs.abandoned && runs.known.is_empty()
-        };
-        if !left {
-            return;
-        }
-        self.drop_family_logs();
-        if let Some(supervisor) = self.supervisor.get() {
-            supervisor.stop(None);
-        }
+        locked(&self.runs).desk.is_idle()
     }
 }
 
 impl Runs {
     /// The log of a run that is under way, or is paused and in memory.
     pub(super) fn find(&self, id: RunId) -> Option<Arc<RunLog>> {
-        match self.known.get(&id) {
-            Some(known) => Some(known.log.clone()),
+        match self.entries.get(&id) {
+            Some(entry) => Some(entry.log.clone()),
             None => self.paused.get(&id)?.log(),
+        }
+    }
+
+    /// Whether the run of this id is still that of this log.
+    pub(super) fn is_of(&self, log: &RunLog) -> bool {
+        match self.entries.get(&log.id) {
+            Some(entry) => std::ptr::eq(Arc::as_ptr(&entry.log), log),
+            None => {
+                let paused = self.paused.get(&log.id);
+                paused.is_some_and(|paused| paused.is_of(log))
+            }
         }
     }
 }
@@ -218,22 +191,16 @@ impl Runs {
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let runs = locked(&self.runs);
+        let counts = runs.desk.counts();
         f.debug_struct("Runtime")
-            .field("runs", &runs.known.len())
-            .field("live", &runs.live)
-            .field("queued", &runs.queue.len())
-            .field("waiting", &runs.sessions_held.all_waiting())
-            .field("sessions", &runs.sessions_held.len())
-            .field("paused", &runs.paused.len())
+            .field("runs", &counts.under_way)
+            .field("live", &counts.live)
+            .field("queued", &counts.queued)
+            .field("waiting", &counts.waiting)
+            .field("sessions", &counts.sessions)
+            .field("paused", &counts.paused)
             .field("reading", &runs.reads.len())
-            .field("deleting", &runs.deleted.len())
+            .field("deleting", &counts.deleting)
             .finish_non_exhaustive()
-    }
-}
-
-/// An agent is what a user wrote, and may panic when it is dropped.
-pub(super) fn report(dropped: Result<(), String>) {
-    if let Err(fault) = dropped {
-        tracing::error!(fault, "an agent could not be dropped");
     }
 }

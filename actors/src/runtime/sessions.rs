@@ -90,7 +90,7 @@ impl Runtime {
         if !(1..=256).contains(&named) {
             return Err(SessionError::InvalidName { bytes: named });
         }
-        if locked(&self.registry().runs).deleted.contains(&id) {
+        if locked(&self.registry().runs).desk.is_deleting(&id) {
             return Err(SessionError::BeingDeleted);
         }
         let env = &self.registry().env;
@@ -116,7 +116,7 @@ impl Runtime {
         let request = CancelRequest::new(CancelReason::SessionDeleted);
         let which = Scope::Session(id.clone());
         self.cancel_known(&which, &request).await;
-        registry.none_left(&which).await;
+        registry.none_left(&id).await;
         // The paused ones that somebody reads have an ending to show; the others go as they are.
         for log in registry.paused_of(&id) {
             log.cancel_paused(&request);
@@ -169,7 +169,7 @@ struct Closed<'a> {
 
 impl<'a> Closed<'a> {
     fn new(registry: &'a Registry, session: Arc<str>) -> Result<Closed<'a>, SessionError> {
-        let is_first = locked(&registry.runs).deleted.insert(session.clone());
+        let is_first = locked(&registry.runs).desk.begin_deleting(&session);
         if is_first {
             Ok(Closed { registry, session })
         } else {
@@ -180,18 +180,18 @@ impl<'a> Closed<'a> {
 
 impl Drop for Closed<'_> {
     fn drop(&mut self) {
-        locked(&self.registry.runs).deleted.remove(&self.session);
+        locked(&self.registry.runs).desk.end_deleting(&self.session);
     }
 }
 
 impl Registry {
-    /// Waits until nothing is under way for such runs.
-    async fn none_left(&self, which: &Scope) {
+    /// Waits until no run of a session is under way.
+    async fn none_left(&self, session: &str) {
         loop {
             let told = self.gone.notified();
             let mut told = std::pin::pin!(told);
             told.as_mut().enable();
-            if !self.all().iter().any(|log| which.holds(log)) {
+            if !locked(&self.runs).desk.is_in_use(session) {
                 return;
             }
             told.await;

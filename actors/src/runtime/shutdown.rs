@@ -66,7 +66,6 @@ impl Runtime {
     pub async fn shutdown(&self, limits: Shutdown) -> ShutdownReport {
         let registry = self.registry();
         registry.close();
-        registry.stop_expiries();
         let before = registry.all().len();
 
         self.idle(limits.finish_within).await;
@@ -88,8 +87,6 @@ impl Runtime {
                 abandoned += 1;
             }
         }
-        // Runs that were paused meanwhile.
-        registry.stop_expiries();
         self.stop_supervisor(limits.cancel_within).await;
         ShutdownReport {
             finished: before.saturating_sub(cancelled),

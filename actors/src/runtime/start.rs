@@ -5,22 +5,20 @@ use std::sync::Arc;
 use ractor::{ActorCell, ActorStatus};
 
 use super::{
-    admission::{Accepted, StartSpec},
+    admission::{Accepted, StartSpec, Visit},
     history::{HistoryQuery, load_history},
     launch::Launch,
     registry::Registry,
-    session_queue::WhenBusy,
+    when_busy::WhenBusy,
 };
 use crate::{
     agent::Agent,
-    cancel::{CancelReason, CancelRequest},
-    error::StartError,
+    error::{EventsError, StartError},
     event::{Context, Started},
     id::RunId,
     message::Message,
     run::{
         Run,
-        actor::Guard,
         ending::Ending,
         log::{RunHost, RunLog},
     },
@@ -156,10 +154,9 @@ pub(super) async fn start(
         return Err(StartError::SupervisorGone);
     }
     let id = run.id.unwrap_or_else(RunId::new);
-    let asks = StartSpec {
-        session: run.session_id.clone(),
-        when_busy: run.when_busy,
-        parent: run.parent,
+    let visit = match &run.session_id {
+        Some(session) => Some(Visit::begin(registry, session).await.map_err(unreadable)?),
+        None => None,
     };
     let memory = run.session_id.clone().map(|session| HistoryQuery {
         session,
@@ -175,34 +172,20 @@ pub(super) async fn start(
         context: run.context.filter(|context| !context.is_empty()),
         input,
     };
-    if let Some(session) = &asks.session {
-        registry.tidy(session);
-    }
-    let Accepted {
-        log,
-        launch,
-        superseded,
-        intent,
-    } = registry.accept(
-        id,
-        asks,
-        || {
-            let (env, host) = (registry.env.clone(), registry.clone());
-            RunLog::start(id, started, agent, env, host)
-        },
-        |log| {
-            let recall = load_history(&registry.env.store, agent, memory);
-            let guard = Guard::new(log.clone(), agent.clone(), 0, recall);
-            Launch::new(guard, supervisor)
-        },
-    )?;
+    // The log, its span and its work are made before the registry is asked: a user may have a say in that.
+    let (env, host) = (registry.env.clone(), registry.clone());
+    let log = RunLog::start(id, &started, agent, env, host);
+    let history = load_history(&registry.env.store, agent, memory);
+    let launch = Launch::new(&log, agent, history, supervisor);
+    let spec = StartSpec {
+        when_busy: run.when_busy,
+        scope: "".into(),
+        started,
+    };
+    let Accepted { todo, intent } = registry.accept(spec, launch)?;
+    drop(visit);
     log.flush();
-    if let Some(launch) = launch {
-        registry.launch(launch);
-    }
-    for other in superseded {
-        other.cancel(&CancelRequest::new(CancelReason::Superseded));
-    }
+    registry.perform(todo);
     let Err(error) = log.wait_stored(1).await else {
         return Ok(Run::new(log));
     };
@@ -211,9 +194,9 @@ pub(super) async fn start(
     log.end(Ending::store_lost(&error));
     registry.settled(&log);
     let error = refused(id, &error);
-    if let (Some(intent), StartError::Store { .. }) = (intent, &error) {
+    if let StartError::Store { .. } = &error {
         // The run that was to be cancelled has not started.
-        registry.remembered(|remembered| remembered.put_back(id, intent, &registry.config));
+        registry.remember_again(intent);
     }
     Err(error)
 }
@@ -245,5 +228,13 @@ fn refused(id: RunId, error: &AppendError) -> StartError {
             message: message.clone(),
             unknown: false,
         },
+    }
+}
+
+/// What the store knows of the run's session could not be read.
+fn unreadable(error: EventsError) -> StartError {
+    StartError::Store {
+        message: error.to_string().into(),
+        unknown: false,
     }
 }

@@ -144,7 +144,9 @@ async fn launch_run(
     launch: Launch,
     children: &mut HashMap<ActorId, Child>,
 ) {
-    let Launch { guard, supervisor } = launch;
+    let Launch {
+        guard, supervisor, ..
+    } = launch;
     let (log, left) = (guard.log().clone(), guard.left());
     let (parent, waiting) = match supervisor {
         Some(foreign) => (foreign, WaitMode::ByMailbox),

@@ -4,7 +4,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod answers;
 mod decisions;
 mod expiry;
 mod memory;

@@ -265,22 +265,17 @@ impl RunLog {
 
     /// Pauses the run, which has been at work for `worked` since it got its slot. Nobody may work for it when this is
     /// called: a person may decide in this very moment. `false`: the law does not have it now.
-    pub(in crate::run) fn pause(self: &Arc<Self>, worked: Duration, agent: Agent) -> bool {
-        let mut paused = None;
-        let tools = agent.clone();
-        self.host.pauses(self, agent, &mut || {
-            paused = self.decide_pause(worked, &tools);
-            paused.is_some()
-        });
-        let Some((steers, batch)) = paused else {
+    pub(in crate::run) fn pause(self: &Arc<Self>, worked: Duration, agent: &Agent) -> bool {
+        let Some((steers, batch)) = self.decide_pause(worked, agent) else {
             return false;
         };
+        self.host.paused(self);
         steers.too_late(RunStatus::Paused);
         self.carry(batch);
         true
     }
 
-    /// Decides that the run is paused, under the registry's lock and its own. `None`: the law does not have it now.
+    /// Decides that the run is paused. `None`: the law does not have it now.
     fn decide_pause(
         self: &Arc<Self>,
         worked: Duration,

@@ -101,13 +101,6 @@ impl RunLog {
         true
     }
 
-    /// Whether runs that it has started may be under way.
-    pub(crate) fn has_children(&self) -> bool {
-        let inner = self.lock();
-        let mut children = inner.children.iter();
-        children.any(|(_, child)| child.strong_count() > 0)
-    }
-
     fn cancel_children(&self, children: Vec<Arc<RunLog>>) {
         let request = CancelRequest::new(CancelReason::Parent(self.id));
         for child in children {
