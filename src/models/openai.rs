@@ -1,6 +1,7 @@
 //! The chat completions protocol of OpenAI.
 
 mod answer;
+mod back;
 mod calls;
 mod complaint;
 mod connection;
@@ -52,6 +53,9 @@ pub use settings::{OpenAiChatBuilder, OpenAiError};
 /// of its call, counted from 0 as they come, whatever a server says of their index. Ids, names and arguments are the
 /// model's own: no id, an empty name and arguments that are no JSON are for the run to deal with. An answer that calls
 /// tools ends with `ToolCalls`, also where the server says `stop`. A conversation is sent as it stands.
+///
+/// What a provider wants to be given back with an answer that calls tools is given back to it: reasoning in the field it came
+/// in (DeepSeek), `reasoning_details` (OpenRouter), and the `extra_content` of calls (Gemini). Nothing else is.
 ///
 /// # Errors
 ///

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod back;
 mod calls;
 mod cancel;
 mod connections;

@@ -79,6 +79,11 @@ impl Answer {
             }
             let over = matches!(self.phase, Phase::Over);
             if over {
+                if let Some(Ok(_)) = self.ending
+                    && let Some(part) = self.parser.given_back()
+                {
+                    return Some(Ok(ModelChunk::Opaque(part)));
+                }
                 return Some(match self.ending.take()? {
                     Ok(reason) => Ok(ModelChunk::Finished(self.redacted(reason))),
                     // Whoever heard a part of an answer must not be told it again.

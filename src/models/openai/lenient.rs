@@ -40,6 +40,11 @@ impl Text<'_> {
     pub(super) fn get(&self) -> Option<&str> {
         self.0.as_deref().filter(|text| !text.is_empty())
     }
+
+    /// Whether there is text, be it empty.
+    pub(super) fn is_given(&self) -> bool {
+        self.0.is_some()
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    back::{GivenBack, ReasoningField},
     calls::{Calls, TooManyCalls},
     complaint::{Complaint, says_something},
     lenient::{Count, Maybe, Text},
@@ -42,6 +43,7 @@ pub(super) struct Parser {
     answered: bool,
     done: bool,
     usage: Option<ModelUsage>,
+    back: GivenBack,
 }
 
 impl Parser {
@@ -109,6 +111,15 @@ impl Parser {
         self.finish()
     }
 
+    /// What is to be given back with the answer, once: nothing, unless it calls tools.
+    pub(super) fn given_back(&mut self) -> Option<Value> {
+        let back = std::mem::take(&mut self.back);
+        if self.calls.is_empty() {
+            return None;
+        }
+        back.part()
+    }
+
     /// Whether anything was read that belongs to an answer.
     pub(super) fn answered(&self) -> bool {
         self.answered
@@ -131,9 +142,19 @@ impl Parser {
         self.answered = true;
         // `message` is where an answer stands that came in one piece.
         if let Some(delta) = choice.delta.0.as_ref().or(choice.message.0.as_ref()) {
-            let reasoning = delta.reasoning_content.get().or(delta.reasoning.get());
-            if let Some(text) = reasoning {
+            let content = delta.reasoning_content.get();
+            let content = content.map(|text| (text, ReasoningField::ReasoningContent));
+            let reasoning = delta.reasoning.get();
+            let reasoning = reasoning.map(|text| (text, ReasoningField::Reasoning));
+            if let Some((text, field)) = content.or(reasoning) {
+                self.back.reasoning(field);
                 chunks.push_back(ModelChunk::Reasoning(Arc::from(text)));
+            }
+            if delta.reasoning_content.is_given() {
+                self.back.no_reasoning();
+            }
+            for piece in delta.reasoning_details.as_array().into_iter().flatten() {
+                self.back.detail(piece)?;
             }
             for text in [delta.content.get(), delta.refusal.get()]
                 .into_iter()
@@ -166,6 +187,7 @@ impl Parser {
         let function = call.function.0.as_ref();
         let name = function.and_then(|function| function.name.get());
         let index = self.calls.number(call.index.0, call.id.get(), name)?;
+        self.back.with_call(index, &call.extra_content)?;
         let arguments = match function.and_then(|function| function.arguments.as_ref()) {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text.clone(),
@@ -184,6 +206,18 @@ impl Parser {
         let mut usage = ModelUsage::default();
         usage.input_tokens = tokens.prompt_tokens.0;
         usage.output_tokens = tokens.completion_tokens.0;
+        let (input, output) = (
+            &tokens.prompt_tokens_details.0,
+            &tokens.completion_tokens_details.0,
+        );
+        usage.cached_input_tokens = tokens.prompt_cache_hit_tokens.0;
+        if let Some(details) = input {
+            usage.cached_input_tokens = details.cached_tokens.0.or(usage.cached_input_tokens);
+            usage.cache_write_tokens = details.cache_write_tokens.0;
+        }
+        if let Some(details) = output {
+            usage.reasoning_tokens = details.reasoning_tokens.0;
+        }
         if usage != ModelUsage::default() && self.usage.replace(usage) != Some(usage) {
             chunks.push_back(ModelChunk::Usage(usage));
         }
@@ -265,6 +299,8 @@ struct Delta<'a> {
     reasoning_content: Text<'a>,
     #[serde(borrow, default)]
     reasoning: Text<'a>,
+    #[serde(default)]
+    reasoning_details: Value,
     #[serde(borrow, default)]
     tool_calls: Option<Vec<Maybe<Call<'a>>>>,
 }
@@ -277,6 +313,8 @@ struct Call<'a> {
     id: Text<'a>,
     #[serde(borrow, default)]
     function: Maybe<Function<'a>>,
+    #[serde(default)]
+    extra_content: Value,
 }
 
 #[derive(Deserialize)]
@@ -293,6 +331,27 @@ struct Tokens {
     prompt_tokens: Count,
     #[serde(default)]
     completion_tokens: Count,
+    /// DeepSeek's.
+    #[serde(default)]
+    prompt_cache_hit_tokens: Count,
+    #[serde(default)]
+    prompt_tokens_details: Maybe<InputDetails>,
+    #[serde(default)]
+    completion_tokens_details: Maybe<OutputDetails>,
+}
+
+#[derive(Deserialize)]
+struct InputDetails {
+    #[serde(default)]
+    cached_tokens: Count,
+    #[serde(default)]
+    cache_write_tokens: Count,
+}
+
+#[derive(Deserialize)]
+struct OutputDetails {
+    #[serde(default)]
+    reasoning_tokens: Count,
 }
 
 #[cfg(test)]

@@ -372,3 +372,28 @@ fn named_events() {
         assert_eq!(read, expected, "{name} {data}");
     }
 }
+
+#[test]
+fn usage_says_what_the_tokens_were_where_the_server_does() {
+    let counted = |usage: &str| {
+        let (mut parser, mut chunks) = (Parser::default(), VecDeque::new());
+        let event = format!(r#"{{"choices":[],"usage":{usage}}}"#);
+        parser.event(None, &event, &mut chunks).unwrap();
+        let Some(ModelChunk::Usage(usage)) = chunks.pop_front() else {
+            panic!("{event}");
+        };
+        let reasoning = usage.reasoning_tokens;
+        (
+            usage.cached_input_tokens,
+            usage.cache_write_tokens,
+            reasoning,
+        )
+    };
+    let openai = r#"{"prompt_tokens":9,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":4,"cache_write_tokens":2},"completion_tokens_details":{"reasoning_tokens":3}}"#;
+    assert_eq!(counted(openai), (Some(4), Some(2), Some(3)));
+    let deepseek =
+        r#"{"prompt_tokens":9,"prompt_cache_hit_tokens":7,"prompt_cache_miss_tokens":2}"#;
+    assert_eq!(counted(deepseek), (Some(7), None, None));
+    let none = r#"{"prompt_tokens":9,"prompt_tokens_details":null,"completion_tokens_details":[]}"#;
+    assert_eq!(counted(none), (None, None, None));
+}

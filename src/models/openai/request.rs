@@ -9,6 +9,8 @@ use quell_actors::{
 };
 use serde_json::{Map, Value, json};
 
+use super::back::give_back;
+
 /// What every request asks besides its messages.
 #[derive(Clone, Debug)]
 pub(super) struct Asking {
@@ -20,6 +22,7 @@ pub(super) struct Asking {
     /// OpenAI's newer models refuse `max_tokens`; many other servers know nothing else.
     pub(super) max_tokens_field: &'static str,
     pub(super) include_usage: bool,
+    pub(super) give_reasoning_back: bool,
     pub(super) extra: Map<String, Value>,
 }
 
@@ -41,7 +44,11 @@ impl Asking {
         body.insert("model".into(), json!(self.model));
         body.insert(
             "messages".into(),
-            request.messages.iter().map(message).collect(),
+            request
+                .messages
+                .iter()
+                .map(|said| self.message(said))
+                .collect(),
         );
         body.insert("stream".into(), json!(true));
         if !request.tools.is_empty() {
@@ -54,6 +61,17 @@ impl Asking {
             body.remove("parallel_tool_calls");
         }
         Value::Object(body).to_string().into_bytes()
+    }
+
+    /// A message, with what its provider wants to be given back where it calls tools.
+    fn message(&self, said: &Message) -> Value {
+        let mut message = message(said);
+        if let Some(given) = said.provider()
+            && !said.calls().is_empty()
+        {
+            give_back(&mut message, given, self.give_reasoning_back);
+        }
+        message
     }
 }
 
@@ -105,6 +123,7 @@ mod tests {
             max_tokens: Some(7),
             max_tokens_field: "max_tokens",
             include_usage: true,
+            give_reasoning_back: true,
             extra: extra.as_object().cloned().unwrap_or_default(),
         }
     }

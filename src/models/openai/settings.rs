@@ -88,6 +88,7 @@ pub struct OpenAiChatBuilder {
     temperature: Option<f64>,
     max_tokens: Option<u32>,
     include_usage: bool,
+    give_reasoning_back: bool,
     extra: Map<String, Value>,
 }
 
@@ -107,6 +108,7 @@ impl OpenAiChatBuilder {
             temperature: None,
             max_tokens: None,
             include_usage: true,
+            give_reasoning_back: true,
             extra: Map::new(),
         }
     }
@@ -230,6 +232,14 @@ impl OpenAiChatBuilder {
         self
     }
 
+    /// Whether the provider is given back what its model thought before it called tools, in the field it came in and with
+    /// its details. Default: yes, since DeepSeek and others refuse the next request without it. A provider that sends no
+    /// reasoning is given none.
+    pub fn give_reasoning_back(mut self, give: bool) -> Self {
+        self.give_reasoning_back = give;
+        self
+    }
+
     /// One more field of the request's body. It wins over settings, but `model`, `messages`, `stream` and the agent's
     /// tools stay. `tool_choice` and `parallel_tool_calls` are only sent where there are tools.
     pub fn field(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
@@ -269,6 +279,7 @@ impl OpenAiChatBuilder {
                 "max_tokens"
             },
             include_usage: self.include_usage,
+            give_reasoning_back: self.give_reasoning_back,
             extra: self.extra,
         };
         Ok(OpenAiChat {
