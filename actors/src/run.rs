@@ -2,6 +2,7 @@
 
 pub(crate) mod actor;
 mod call_tasks;
+mod cancel;
 mod cancel_on_drop;
 mod drive;
 pub(crate) mod ending;
@@ -18,30 +19,22 @@ mod tally;
 mod waiters;
 mod work;
 
-use std::{fmt, future::Future, panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
-use futures::FutureExt;
 use ractor::{ActorRef, Message};
-use tokio::time::timeout;
 
+use self::log::RunLog;
 pub use self::{
-    cancel_on_drop::CancelOnDrop, events::EventStream, judge::SteerOutcome, subscribe::Delivery,
+    cancel::Cancel,
+    cancel_on_drop::CancelOnDrop,
+    events::EventStream,
+    judge::{SteerOutcome, Steering},
+    subscribe::Delivery,
 };
-use self::{judge::CancelDecision, log::RunLog};
 pub(crate) use self::{subscribe::feed, work::LoadHistory};
 use crate::{
-    cancel::{CancelOutcome, CancelRequest},
-    error::EventsError,
-    id::RunId,
-    outcome::Outcome,
-    status::RunStatus,
+    cancel::CancelRequest, error::EventsError, id::RunId, outcome::Outcome, status::RunStatus,
 };
-
-/// How long a cancel waits for its event to be stored together with the ending, before it is sent on its way alone.
-const TOGETHER: Duration = Duration::from_millis(5);
-
-/// How long a cancel waits for the store in all.
-const DURABLE: Duration = Duration::from_millis(100);
 
 /// One run. Cheap to clone; all clones stand for the same run. Dropping them cancels nothing.
 #[derive(Clone)]
@@ -97,37 +90,22 @@ impl Run {
         feed(&self.log.env.tokio, self.events(), actor.clone());
     }
 
-    /// Cancels the run: [`cancel_with`](Run::cancel_with) the reason `Requested`. Who does not care for the answer drops
-    /// the future: `drop(run.cancel())`.
-    pub fn cancel(&self) -> impl Future<Output = CancelOutcome> + Send + use<> {
+    /// Cancels the run: [`cancel_with`](Run::cancel_with) the reason `Requested`.
+    pub fn cancel(&self) -> Cancel {
         self.cancel_with(CancelRequest::default())
     }
 
     /// Cancels the run, wherever it is.
     ///
-    /// The cancel takes effect in this call: the answer is decided, and the run's actor is woken to drop what is at
-    /// work. The future that is returned waits for the `CancelRequested` event to be stored, 100 ms at most. Both may be
-    /// used on any thread.
+    /// The cancel takes effect in this call: the answer is decided, and the run's actor is woken to drop what is running.
+    /// The future that is returned waits for the `CancelRequested` event to be stored, 100 ms at most. Both may be used on
+    /// any thread.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future does not take the cancel back.
-    pub fn cancel_with(
-        &self,
-        request: CancelRequest,
-    ) -> impl Future<Output = CancelOutcome> + Send + use<> {
-        let decision = self.log.cancel(&request);
-        let log = self.log.clone();
-        async move {
-            match decision {
-                CancelDecision::Accepted { seq } => CancelOutcome::Accepted {
-                    seq,
-                    durable: durable(&log, seq).await,
-                },
-                CancelDecision::AlreadyCancelling => CancelOutcome::AlreadyCancelling,
-                CancelDecision::AlreadyEnded(status) => CancelOutcome::AlreadyEnded { status },
-            }
-        }
+    pub fn cancel_with(&self, request: CancelRequest) -> Cancel {
+        Cancel::new(&self.log, self.log.cancel(&request))
     }
 
     /// Ties the run to a value: when it is dropped, the run is cancelled. Dropping a [`Run`] alone cancels nothing.
@@ -162,26 +140,4 @@ impl fmt::Debug for Run {
             .field("status", &self.status())
             .finish()
     }
-}
-
-/// Whether position `seq` is stored in time.
-async fn durable(log: &Arc<RunLog>, seq: u64) -> bool {
-    let mut stored = pin!(log.wait_stored(seq));
-    if let Some(answer) = within(log, TOGETHER, stored.as_mut()).await {
-        return answer.is_ok();
-    }
-    // What is at work takes its time to end, and the cancel is not to wait for it.
-    log.flush();
-    matches!(within(log, DURABLE - TOGETHER, stored).await, Some(Ok(())))
-}
-
-/// The result of `work` if it comes in time, by the clock of the run's tokio runtime: whoever cancels may be on a thread
-/// that has none, and may wait there while that runtime goes. A timer then panics, and there is nothing to wait for.
-async fn within<T>(log: &RunLog, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let timed = {
-        let _in_tokio = log.env.tokio.enter();
-        timeout(limit, work)
-    };
-    let timed = AssertUnwindSafe(timed).catch_unwind();
-    timed.await.ok()?.ok()
 }

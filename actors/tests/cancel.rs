@@ -9,6 +9,7 @@ use quell_actors::{
     CancelOutcome, CancelReason, CancelRequest, EventKind, RunStatus, Runtime,
     cancel::Activity,
     model::{ModelError, ModelErrorKind, ModelUsage, Retry},
+    run::{Cancel, SteerOutcome, Steering},
     runtime::RuntimeConfig,
     sim::{Gate, Storyteller},
     usage::UsageSource,
@@ -219,7 +220,7 @@ async fn a_cancel_holds_when_its_answer_is_not_awaited() {
         .start(&poet(Storyteller::endless()), "Sing.")
         .await
         .unwrap();
-    drop(run.cancel());
+    run.cancel();
     assert_eq!(run.status(), RunStatus::Cancelling);
     assert_eq!(ended(&run).await.status(), RunStatus::Cancelled);
 }
@@ -322,4 +323,37 @@ async fn a_cancel_is_heard_from_a_thread_without_tokio() {
     );
     assert!(elsewhere.join().unwrap().is_accepted());
     assert_eq!(probe.open(), 0);
+}
+
+/// A struct can hold one, and a statement can end with one.
+#[deny(unused_must_use)]
+#[tokio::test(start_paused = true)]
+async fn a_cancel_or_a_steer_that_nobody_awaits_has_acted_and_says_what_was_decided() {
+    struct Held {
+        cancel: Cancel,
+        steering: Steering,
+    }
+    let run = Runtime::new()
+        .start(&poet(Storyteller::endless()), "Sing.")
+        .await
+        .unwrap();
+    let steering = run.steer("In French.");
+    assert_eq!(steering.refused(), None);
+    run.cancel();
+    assert_eq!(run.status(), RunStatus::Cancelling);
+    let held = Held {
+        cancel: run.cancel(),
+        steering,
+    };
+    let again = held.cancel.decided();
+    assert_eq!(again, CancelOutcome::AlreadyCancelling);
+    assert_eq!(held.cancel.await, again);
+    let status = RunStatus::Cancelling;
+    assert_eq!(held.steering.await, SteerOutcome::TooLate { status });
+    run.steer("In verse.");
+    assert!(run.steer("In verse.").refused().is_some());
+    assert_eq!(ended(&run).await.status(), RunStatus::Cancelled);
+    let status = RunStatus::Cancelled;
+    let over = run.cancel().decided();
+    assert_eq!(over, CancelOutcome::AlreadyEnded { status });
 }

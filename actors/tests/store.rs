@@ -158,7 +158,7 @@ async fn the_model_is_not_read_further_than_the_store_can_follow() {
         }
         chunks = probe.chunks();
     }
-    drop(run.cancel());
+    run.cancel();
     settle().await;
     assert_eq!((run.status(), probe.open()), (RunStatus::Cancelled, 0));
     store.release();

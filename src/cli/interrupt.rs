@@ -32,7 +32,7 @@ pub(super) async fn cancel(run: Run, mut interrupts: Interrupts) {
     interrupts.0.recv().await;
     // The call itself decides the cancel. Its future only waits until that is stored, and the second interrupt must not
     // wait for the store.
-    drop(run.cancel_with(CancelRequest::default().by("Ctrl-C")));
+    run.cancel_with(CancelRequest::default().by("Ctrl-C"));
     tell(format_args!("\n[cancelling; Ctrl-C again exits at once]"));
     interrupts.0.recv().await;
     std::process::exit(INTERRUPTED);

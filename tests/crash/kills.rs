@@ -89,7 +89,7 @@ pub(crate) async fn settle(file: &Path, recover: RuntimeBuilder, printed: &Print
         let run = runtime.get(id).await.unwrap().unwrap();
         if run.agent_name() == "singer" {
             // It had not begun, and would never end.
-            drop(run.cancel());
+            run.cancel();
         }
         runs.push(run);
     }

@@ -45,7 +45,7 @@ impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         if let Some(request) = self.request.take() {
             // The cancel takes effect in the call.
-            drop(self.run.cancel_with(request));
+            self.run.cancel_with(request);
         }
     }
 }

@@ -16,7 +16,7 @@ use std::{
 use tokio::time::Instant;
 
 pub(crate) use self::end::CancelDecision;
-pub use self::steer::SteerOutcome;
+pub use self::steer::{SteerOutcome, Steering};
 pub(super) use self::{budget::EVENT_BYTES, steer::Steers};
 use self::{budget::MAX_LOG_BYTES, steer::TakenIn};
 use super::log::{Inner, RunLog};

@@ -137,7 +137,7 @@ struct CancelsWhenWoken(Run);
 
 impl Wake for CancelsWhenWoken {
     fn wake(self: Arc<Self>) {
-        drop(self.0.cancel());
+        self.0.cancel();
     }
 }
 

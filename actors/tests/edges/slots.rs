@@ -65,7 +65,7 @@ async fn a_slot_is_given_back_when_the_ending_is_stored_first() {
         futures::executor::block_on(runtime.start(&agent, "Sing.")).unwrap()
     };
     eventually(|| store.appends() == 2).await;
-    drop(run.cancel());
+    run.cancel();
     guarded(reached).await.unwrap();
     // Whoever ended the run has not told the runtime yet; the store takes the ending.
     store.release();

@@ -28,7 +28,7 @@ async fn a_store_that_never_answers_is_lost() {
     store.let_through(1);
     let runtime = opened(patience(Duration::from_secs(10)), store.clone()).await;
     let run = runtime.start(&hanging(), "Sing.").await.unwrap();
-    drop(run.cancel());
+    run.cancel();
     let lost = guarded(run.outcome()).await.unwrap_err();
     assert_eq!(lost, EventsError::StoreLost { last_stored: 1 });
     settle().await;

@@ -76,8 +76,8 @@ async fn a_run_that_finds_no_place_stays_paused() {
     let full = StartError::SessionQueueFull("s".into());
     assert_eq!(refused, ContinueError::NoPlace(full));
     assert_eq!(run.status(), RunStatus::Paused);
-    drop(busy.cancel());
-    drop(run.cancel());
+    busy.cancel();
+    run.cancel();
     settle().await;
     nothing_kept(&runtime);
 }

@@ -107,7 +107,7 @@ async fn a_continue_that_comes_after_a_cancel_is_answered_and_not_run() {
     for cancel_first in [true, false] {
         let run = paused(&runtime, &clerk(&ledger), "Pay.").await;
         if cancel_first {
-            drop(run.cancel());
+            run.cancel();
             let late = runtime.continue_run(run.id(), approve()).await;
             let status = RunStatus::Cancelled;
             assert_eq!(late.unwrap_err(), ContinueError::NotPaused { status });

@@ -67,5 +67,5 @@ async fn words_for_a_paused_run_come_too_late() {
     assert_eq!(early.await, SteerOutcome::TooLate { status });
     settle().await;
     assert_eq!(run.steer("Wait.").await, SteerOutcome::TooLate { status });
-    drop(run.cancel());
+    run.cancel();
 }

@@ -92,7 +92,7 @@ async fn cancelling(runtime: &Runtime, never: &Gate) -> Run {
     let run = runtime.start(&agent, in_s("Move.")).await.unwrap();
     until(&run, |kind| matches!(kind, EventKind::ToolCallStarted(_))).await;
     settle().await;
-    drop(run.cancel());
+    run.cancel();
     settle().await;
     assert_eq!(run.status(), RunStatus::Cancelling);
     run

@@ -153,7 +153,7 @@ async fn a_child_of_a_run_that_has_ended_is_refused_and_leaves_nothing() {
     let run = runtime.start(&parent(leak), in_s("Do it.")).await.unwrap();
     let context = contexts.recv().await.unwrap();
     // Its cancel is decided, and it has not ended: it is to stop, and starts no other.
-    drop(run.cancel());
+    run.cancel();
     let agent = poet(Storyteller::new("la"));
     let id = quell_actors::RunId::new();
     let child = || in_s("Help.").id(id).child_of(&context);

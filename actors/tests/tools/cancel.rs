@@ -117,7 +117,7 @@ async fn a_call_that_does_not_use_its_time_is_dropped() {
             let tools = [waits("waits", &Gate::new(), &alive, on_cancel)];
             let run = at_work(how, &runtime, &tools, &alive, limits.clone()).await;
             let before = Instant::now();
-            drop(run.cancel());
+            run.cancel();
             until(&run, |kind| matches!(kind, EventKind::Cancelled { .. })).await;
             assert_eq!(alive.count(), 0);
             let took = before.elapsed();
@@ -159,7 +159,7 @@ async fn each_call_is_ended_in_its_own_way() {
             waits("finishes", &gate, &alive, OnCancel::Finish),
         ];
         let run = at_work(how, &runtime, &tools, &alive, Limits::default()).await;
-        drop(run.cancel());
+        run.cancel();
         settle().await;
         assert_eq!(alive.count(), 3, "one is dropped at once");
         gate.open();

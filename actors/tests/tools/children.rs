@@ -213,7 +213,7 @@ async fn leaked(runtime: &Runtime, cancelled: bool) -> (Run, ToolContext) {
     let agent = clerk(one_call()).tool(tool).build().unwrap();
     let run = start(How::Own, runtime, &agent).await;
     let context = take.recv().await.unwrap();
-    drop(run.cancel());
+    run.cancel();
     if !cancelled {
         ended(&run).await;
     }

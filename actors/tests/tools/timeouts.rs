@@ -142,7 +142,7 @@ async fn no_time_is_none_and_all_the_time_is_no_limit() {
     let run = start(How::Own, &Runtime::new(), &agent).await;
     eventually(|| alive.count() == 1).await;
     tokio::time::sleep(secs(100_000)).await;
-    drop(run.cancel());
+    run.cancel();
     tokio::time::sleep(secs(100_000)).await;
     assert_eq!(alive.count(), 1);
     gate.open();
@@ -159,7 +159,7 @@ async fn a_cancel_of_a_call_whose_time_is_over_says_what_became_of_it() {
         until(&run, |kind| matches!(kind, EventKind::ToolCallStarted(_))).await;
         tokio::time::sleep(secs(3)).await;
         let before = Instant::now();
-        drop(run.cancel());
+        run.cancel();
         settle().await;
         if finishes {
             gate.open();

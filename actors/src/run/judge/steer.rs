@@ -1,7 +1,15 @@
 //! Words for a run that is at work.
 
-use std::{collections::VecDeque, future::Future, sync::Arc};
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
+use futures::{FutureExt, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 use tokio::{sync::oneshot, time::Instant};
 
@@ -82,25 +90,59 @@ impl Run {
     /// # Cancel safety
     ///
     /// Dropping the future does not take the words back.
-    pub fn steer(&self, words: &str) -> impl Future<Output = SteerOutcome> + Send + use<> {
+    pub fn steer(&self, words: &str) -> Steering {
         let taken = self.log.steer(Message::user(words));
+        let refused = taken.as_ref().err().copied();
         let log = self.log.clone();
-        async move {
-            let outcome = match taken {
-                Ok(answer) => answer.await.unwrap_or_else(|_| SteerOutcome::TooLate {
-                    status: log.status(),
-                }),
+        let too_late = |log: &RunLog| SteerOutcome::TooLate {
+            status: log.status(),
+        };
+        let answer = async move {
+            match taken {
                 Err(refused) => refused,
-            };
-            if let SteerOutcome::Applied { seq } = outcome
-                && log.wait_stored(seq).await.is_err()
-            {
-                return SteerOutcome::TooLate {
-                    status: log.status(),
-                };
+                Ok(answer) => match answer.await {
+                    Ok(SteerOutcome::Applied { seq }) if log.wait_stored(seq).await.is_err() => {
+                        too_late(&log)
+                    }
+                    Ok(outcome) => outcome,
+                    Err(_) => too_late(&log),
+                },
             }
-            outcome
+        };
+        Steering {
+            refused,
+            answer: answer.boxed(),
         }
+    }
+}
+
+/// Words that were given to a run. Awaiting it tells whether the model was asked with them.
+///
+/// It may be dropped: the call that returned it has already taken the words, or refused them.
+pub struct Steering {
+    refused: Option<SteerOutcome>,
+    answer: BoxFuture<'static, SteerOutcome>,
+}
+
+impl Steering {
+    /// Why the words were refused in the call, if they were.
+    pub fn refused(&self) -> Option<SteerOutcome> {
+        self.refused
+    }
+}
+
+impl Future for Steering {
+    type Output = SteerOutcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<SteerOutcome> {
+        self.answer.poll_unpin(cx)
+    }
+}
+
+impl fmt::Debug for Steering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut f = f.debug_struct("Steering");
+        f.field("refused", &self.refused).finish_non_exhaustive()
     }
 }
 

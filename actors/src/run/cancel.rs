@@ -1,0 +1,115 @@
+//! What a cancel of a run returns.
+
+use std::{
+    fmt,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{FutureExt, future::BoxFuture};
+use tokio::time::timeout;
+
+use super::{judge::CancelDecision, log::RunLog};
+use crate::cancel::CancelOutcome;
+
+/// How long a cancel waits for its event to be stored together with the ending, before it is sent on its way alone.
+const TOGETHER: Duration = Duration::from_millis(5);
+
+/// How long a cancel waits for the store in all.
+const DURABLE: Duration = Duration::from_millis(100);
+
+/// A cancel that has taken effect. Awaiting it tells whether its `CancelRequested` event is stored, and takes 100 ms at
+/// most.
+///
+/// It may be dropped: the call that returned it has already decided the cancel, and has made the run stop its work.
+///
+/// ```
+/// use quell_actors::{Agent, CancelOutcome, RunStatus, Runtime, sim::Storyteller};
+///
+/// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let poet = Agent::new("poet", Storyteller::endless());
+/// let run = Runtime::new().start(&poet, "Sing of the sea.").await?;
+/// let cancel = run.cancel();
+/// assert!(cancel.decided().is_accepted());
+/// assert_eq!(run.status(), RunStatus::Cancelling);
+/// assert!(matches!(cancel.await, CancelOutcome::Accepted { durable: true, .. }));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Cancel {
+    decided: CancelOutcome,
+    answer: BoxFuture<'static, CancelOutcome>,
+}
+
+impl Cancel {
+    pub(super) fn new(log: &Arc<RunLog>, decision: CancelDecision) -> Cancel {
+        let (decided, seq) = match decision {
+            CancelDecision::Accepted { seq } => {
+                let durable = false;
+                (CancelOutcome::Accepted { seq, durable }, Some(seq))
+            }
+            CancelDecision::AlreadyCancelling => (CancelOutcome::AlreadyCancelling, None),
+            CancelDecision::AlreadyEnded(status) => (CancelOutcome::AlreadyEnded { status }, None),
+        };
+        let log = log.clone();
+        let answer = async move {
+            match seq {
+                Some(seq) => {
+                    let durable = durable(&log, seq).await;
+                    CancelOutcome::Accepted { seq, durable }
+                }
+                None => decided,
+            }
+        };
+        Cancel {
+            decided,
+            answer: answer.boxed(),
+        }
+    }
+
+    /// What was decided in the call. Whether an accepted cancel is stored is not known yet, so its `durable` is false.
+    pub fn decided(&self) -> CancelOutcome {
+        self.decided
+    }
+}
+
+impl Future for Cancel {
+    type Output = CancelOutcome;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CancelOutcome> {
+        self.answer.poll_unpin(cx)
+    }
+}
+
+impl fmt::Debug for Cancel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Cancel").field(&self.decided).finish()
+    }
+}
+
+/// Whether position `seq` is stored in time.
+async fn durable(log: &Arc<RunLog>, seq: u64) -> bool {
+    let mut stored = pin!(log.wait_stored(seq));
+    if let Some(answer) = within(log, TOGETHER, stored.as_mut()).await {
+        return answer.is_ok();
+    }
+    // What is at work takes its time to end, and the cancel is not to wait for it.
+    log.flush();
+    matches!(within(log, DURABLE - TOGETHER, stored).await, Some(Ok(())))
+}
+
+/// The result of `work` if it comes in time, by the clock of the run's tokio runtime: whoever cancels may be on a thread
+/// that has none, and may wait there while that runtime goes. A timer then panics, and there is nothing to wait for.
+async fn within<T>(log: &RunLog, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let timed = {
+        let _in_tokio = log.env.tokio.enter();
+        timeout(limit, work)
+    };
+    let timed = AssertUnwindSafe(timed).catch_unwind();
+    timed.await.ok()?.ok()
+}
