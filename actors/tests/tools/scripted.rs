@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt, stream};
 use quell_actors::{
     Model,
     message::Message,
-    model::{ModelChunk, ModelError, ModelRequest, ModelUsage, ToolCallDelta},
+    model::{ModelChunk, ModelError, ModelName, ModelRequest, ModelUsage, ToolCallDelta},
     outcome::FinishReason,
     sim::{Gate, check_chat},
 };
@@ -23,6 +23,7 @@ struct Inner {
     answers: Mutex<VecDeque<Vec<ModelChunk>>>,
     requests: Mutex<Vec<Arc<[Message]>>>,
     gate: Mutex<Option<Gate>>,
+    name: Mutex<Option<ModelName>>,
 }
 
 impl Scripted {
@@ -40,6 +41,12 @@ impl Scripted {
     /// Each chunk waits at the gate.
     pub(crate) fn gate(self, gate: &Gate) -> Scripted {
         *self.0.gate.lock().unwrap() = Some(gate.clone());
+        self
+    }
+
+    /// It is the model of this provider.
+    pub(crate) fn of(self, provider: &str) -> Scripted {
+        *self.0.name.lock().unwrap() = Some(ModelName::new(provider, "scripted"));
         self
     }
 
@@ -76,6 +83,10 @@ impl Model for Scripted {
                 Ok(chunk)
             }
         })
+    }
+
+    fn name(&self) -> Option<ModelName> {
+        self.0.name.lock().unwrap().clone()
     }
 }
 
