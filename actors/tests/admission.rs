@@ -1,4 +1,5 @@
-//! Admission and shutdown: a cap, a bounded queue in order, clear refusals, and an end in two phases.
+//! Admission and shutdown: a limit on live runs, a bounded queue in order, clear refusals, and a shutdown in two
+//! phases.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -63,7 +64,7 @@ async fn a_cancelled_pending_run_makes_room_in_the_queue() {
         pending.cancel().await;
         ended(&pending).await;
     }
-    // And a cancelled live one hands its slot on.
+    // A cancelled live run also passes on its slot.
     let next = runtime.start(&agent, "Go.").await.unwrap();
     live.cancel().await;
     support::until(&next, |kind| {
@@ -141,7 +142,7 @@ async fn bad_input_is_refused_and_leaves_nothing() {
             .unwrap_err(),
         AgentError::EmptyName
     );
-    // Instructions are something to ask.
+    // Instructions alone are enough input.
     let instructed = Agent::builder("poet", Storyteller::new("one"))
         .instructions("Sing.")
         .build()
@@ -165,7 +166,7 @@ async fn a_run_id_is_used_once() {
     );
     live.cancel().await;
     let events = all_events(&live).await;
-    // Nor when it has ended: the store knows it.
+    // The same after it has ended: the store knows it.
     assert_eq!(
         runtime.start(&endless, again()).await.unwrap_err(),
         StartError::DuplicateRun(id)
@@ -177,7 +178,7 @@ async fn a_run_id_is_used_once() {
         "the run that was there is not harmed"
     );
     nothing_left(&runtime);
-    // Another runtime does not know of it.
+    // Another runtime does not know the id.
     let other = Runtime::new();
     let elsewhere = other
         .start(&poet(Storyteller::new("one")), again())
@@ -235,7 +236,7 @@ async fn a_shutdown_lets_runs_finish_and_cancels_the_rest() {
 
 #[tokio::test]
 async fn a_shutdown_ends_what_cannot_be_stopped() {
-    // A model that blocks its thread is deaf to everything; on a real clock, on a thread of its own.
+    // A model that blocks its thread reacts to nothing. This needs a real clock and its own thread.
     use futures::{Stream, stream};
     use quell_actors::{
         Model,

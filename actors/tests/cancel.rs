@@ -1,4 +1,4 @@
-//! Promises 2, 3 and 4: a cancel is heard at once in every state, tells the truth, and really stops the work.
+//! Promises 2, 3 and 4: a cancel takes effect at once in every state, its outcome is true, and the work really stops.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -17,8 +17,9 @@ use quell_actors::{
 use support::{all_events, ended, names, nothing_left, partial, poet, until};
 use tokio::time::Instant;
 
-/// Brings a run into a state, cancels it there, and checks what is promised of every cancel: it is accepted, the model's
-/// stream is gone when the answer comes, the run ends cancelled with what it had said, and no time passes.
+/// Brings a run into a state, cancels it there, and checks what is promised of every cancel: it is accepted, the
+/// model's stream is dropped when the cancel returns, the run ends as cancelled with its text so far, and no time
+/// passes.
 async fn cut_in(state: Activity, model: Storyteller, text: &str) {
     let runtime = Runtime::new();
     let probe = model.probe();
@@ -304,7 +305,7 @@ async fn a_guard_cancels_when_it_is_dropped_and_not_when_it_is_disarmed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancel_is_heard_from_a_thread_without_tokio() {
-    // On a real clock, since threads are at work.
+    // On a real clock, because threads are involved.
     let runtime = Runtime::new();
     let model = Storyteller::new("one two").stall_at(1);
     let probe = model.probe();

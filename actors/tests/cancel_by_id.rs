@@ -1,4 +1,4 @@
-//! Promise 3 by id: a cancel of a run that is not known yet, that has ended, or of many, tells the truth.
+//! Promise 3 by id: the outcome is true for a run that is not known yet, for one that has ended, and for many at once.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -62,7 +62,7 @@ async fn a_remembered_cancel_ends_the_run_as_it_starts() {
     );
     assert_eq!(probe.requests(), 0, "the model is never asked");
 
-    // It was for one run: the next one of another id is not concerned.
+    // The intent was for one id: a run with another id is not affected.
     let next = runtime
         .start(&poet(Storyteller::new("one")), "Sing.")
         .await

@@ -1,4 +1,4 @@
-//! Limits end a run the way a cancel does, with a reason of their own. Zero means zero, absent means none. Retries.
+//! Limits end a run as a cancel does, each with its own reason. Zero means zero, `None` means no limit. And retries.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -33,7 +33,7 @@ fn limited(limits: Limits, model: Storyteller) -> Agent {
     once(model).limits(limits).build().unwrap()
 }
 
-/// Runs `model` under `limits`, and expects it to be cut for `reason` at `after`, with `text`.
+/// Runs `model` under `limits`, and expects a cancel for `reason` at `after`, with `text`.
 async fn check(
     limits: Limits,
     model: Storyteller,
@@ -81,7 +81,7 @@ async fn a_deadline_ends_a_run_wherever_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_is_kept_by_a_model_that_never_pauses() {
-    // Time stands still while this model speaks, so the deadline is reached by the clock of the test alone.
+    // Time does not pass while this model speaks: only the test's own sleep reaches the deadline.
     let gate = Gate::new();
     let limits = Limits {
         deadline: Some(secs(5)),
@@ -132,7 +132,7 @@ async fn a_model_that_says_nothing_in_time_is_cut() {
             .connect_after(secs(2))
             .first_word_after(secs(60)),
         Storyteller::endless().stall_at(0),
-        // A report is not a word.
+        // A usage report is not output.
         Storyteller::endless()
             .usage_at(0, ModelUsage::default())
             .stall_at(0),
@@ -157,7 +157,7 @@ async fn a_model_that_falls_silent_is_cut() {
     )
     .await;
 
-    // Thinking aloud is not silence, and the first word has a limit of its own.
+    // Reasoning is not silence, and the first token has its own limit.
     let model = Storyteller::new("one")
         .first_word_after(secs(2))
         .thinking("hm hm hm")

@@ -1,4 +1,4 @@
-//! Promises 1, 5 and 9: one ending; replay and live are one list; handles come and go.
+//! Promises 1, 5 and 9: one ending; replayed and live events are one list; a run does not depend on its handles.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -77,7 +77,7 @@ async fn replay_and_live_are_one_list_from_every_position() {
     while probe.chunks() < 4 {
         tokio::task::yield_now().await;
     }
-    // These begin in the middle: what is there is replayed, the rest is live.
+    // These start in the middle: past events are replayed, the rest is live.
     let joined: Vec<_> = (0..=12)
         .map(|seq| {
             let mut stream = run.events_from(seq);
@@ -146,7 +146,7 @@ async fn what_is_no_longer_kept_is_said_to_be_so() {
     let gone = stored.events().next().await.unwrap();
     assert_eq!(gone, Err(EventsError::Expired { first: 1 }));
     assert!(runtime.get(second.id()).await.unwrap().is_some());
-    // Who held the run from the start still has it.
+    // A handle from before still works.
     assert_eq!(first.outcome().await.unwrap().text(), "one");
 }
 
@@ -165,7 +165,7 @@ async fn dropping_a_handle_cancels_nothing() {
     };
     gate.let_through(2);
     let run = runtime.get(id).await.unwrap().unwrap();
-    // Nor does dropping the last handle of the runtime.
+    // The same holds for the last handle of the runtime.
     drop(runtime);
     until(&run, |kind| matches!(kind, EventKind::Content { .. })).await;
     assert_eq!(probe.open(), 1);
@@ -185,7 +185,7 @@ async fn a_megabyte_in_one_token_passes_whole() {
 
 #[tokio::test]
 async fn a_stream_that_is_read_elsewhere_ends_there_too() {
-    // On a real clock and on threads: the reader is not of the runtime that runs the run.
+    // On a real clock and on threads: the reader is in another tokio runtime than the run.
     let model = Storyteller::new(&"word ".repeat(200)).pace(Duration::ZERO);
     let run = Runtime::new().start(&poet(model), "Go.").await.unwrap();
     let reader = std::thread::spawn({

@@ -21,7 +21,7 @@ struct Of<T: settings::Setting> {
     limit: Option<T>,
 }
 
-/// What `text` says in the place of a duration that has to be there.
+/// Parses `text` in place of a required duration.
 fn read(text: &str) -> Result<Duration, String> {
     let file = format!("value = {text}\nlimit = \"none\"");
     let read: Result<Of<Duration>, _> = toml::from_str(&file);
@@ -117,7 +117,7 @@ fn a_limit_is_switched_off_by_a_word_and_zero_means_zero() {
     assert!(toml::from_str::<Limits>("max_turns = 4294967296").is_err());
 }
 
-/// What is left out has its default, all of it can be written and read again, and what nobody knows is refused.
+/// Missing fields get their defaults, everything can be written and read again, and unknown fields are refused.
 fn check<T: Serialize + DeserializeOwned + Default + PartialEq + Debug>() {
     assert_eq!(toml::from_str::<T>("").unwrap(), T::default());
     let file = toml::to_string(&T::default()).unwrap();

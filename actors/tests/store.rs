@@ -1,5 +1,5 @@
-//! Promise 5: stored before seen. A store that is slow, in doubt, unavailable or broken, while cancels, ends and panics
-//! race it.
+//! Promise 5: stored before seen. With a store that is slow, of unknown outcome, unavailable or broken, while cancels,
+//! endings and panics race it.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -19,7 +19,7 @@ async fn runtime(store: &FaultyStore) -> Runtime {
     opened(RuntimeConfig::default(), store.clone()).await
 }
 
-/// Lets the tasks that can go on do so.
+/// Lets every task run that can.
 async fn settle() {
     for _ in 0..64 {
         tokio::task::yield_now().await;
@@ -67,7 +67,7 @@ async fn nothing_is_seen_before_it_is_stored() {
 async fn a_cancel_does_not_wait_for_the_store() {
     let store = FaultyStore::open();
     let held = FaultyStore::held();
-    // The same run against a store that answers, and one that does not.
+    // The same run on a store that confirms, and on one that does not.
     for (store, durable) in [(&store, true), (&held, false)] {
         let runtime = runtime(store).await;
         let model = Storyteller::endless();
@@ -145,12 +145,12 @@ async fn the_model_is_not_read_further_than_the_store_can_follow() {
         (1000..1100).contains(&chunks),
         "the backlog is bounded: {chunks}"
     );
-    // It goes on when the store does.
+    // It continues when the store does.
     store.let_through(2);
     while probe.chunks() <= chunks {
         settle().await;
     }
-    // And while it waits for the store, it hears a cancel.
+    // While it waits for the store, a cancel still takes effect.
     loop {
         settle().await;
         if probe.chunks() == chunks {

@@ -1,5 +1,5 @@
-//! Promise 1 in bad weather: 20,000 runs with panics, errors, stalls, cancels, kills and stops, decided by a seed; each
-//! has exactly one ending and nothing after it, and nothing is left of any.
+//! Promise 1 under load: 20,000 runs with panics, errors, stalls, cancels, kills and stops, chosen by a seed; each has
+//! exactly one ending and nothing after it, and none leaves anything in memory.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -29,7 +29,7 @@ use support::{ForeignMsg, all_events, check_history, foreign, guarded, nothing_l
 use tokio::sync::Semaphore;
 
 const RUNS: u64 = 20_000;
-/// How many are under way at once: fewer than have a slot, so that some always wait.
+/// How many are active at once: more than there are slots, so that some always wait.
 const AT_ONCE: usize = 400;
 const SLOTS: usize = 300;
 
@@ -79,7 +79,7 @@ async fn act(kind: u64, run: &Run, actor: Option<ActorCell>) {
     }
 }
 
-/// The newest child of a supervisor, which may be anybody's run: a storm does not choose.
+/// The newest child of a supervisor, which may be any run.
 fn some_child(of: &ActorCell, dice: &mut Dice) -> Option<ActorCell> {
     let children = of.get_children();
     let count = u64::try_from(children.len()).unwrap();
@@ -89,7 +89,7 @@ fn some_child(of: &ActorCell, dice: &mut Dice) -> Option<ActorCell> {
 
 struct Storm {
     runtime: Runtime,
-    /// The runtime's own supervisor, and somebody else's.
+    /// The runtime's own supervisor, and a foreign one.
     own: ActorCell,
     foreign: Vec<ActorRef<ForeignMsg>>,
     ends: [AtomicU64; 3],
@@ -122,14 +122,14 @@ impl Storm {
         let stalls = kind == 3 || kind == 4;
         let what = dice.roll(if stalls { 5 } else { 8 });
         let parent = linked.map_or_else(|| self.own.clone(), ActorRef::get_cell);
-        // A native stop of a run that waits inline is not heard before the model speaks, so only linked ones are stopped.
+        // A run that waits inline notices ractor's stop only when the model speaks, so only linked runs are stopped.
         let actor = match (what, linked) {
             (2, None) => None,
             _ => some_child(&parent, &mut dice),
         };
         act(what, &run, actor).await;
         if stalls {
-            // Whoever was killed, this one must not hang.
+            // Whichever run was killed, this one must not hang.
             run.cancel().await;
         }
         let outcome = check_history(&all_events(&run).await);
@@ -159,7 +159,7 @@ async fn storm(seed: u64) {
         .await
         .unwrap()
         .0;
-    // The first run makes sure that the supervisor is linked.
+    // The first run ensures that the supervisor is linked.
     let first = runtime
         .start(&once(Storyteller::new("")).build().unwrap(), "Go.")
         .await
@@ -205,7 +205,7 @@ async fn storm(seed: u64) {
 
 #[test]
 fn a_storm_of_20_000_runs_has_one_ending_each() {
-    // The panics are told to happen, and there are thousands of them.
+    // Thousands of panics are intended: do not print them.
     std::panic::set_hook(Box::new(|_| {}));
     let tokio = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -1,4 +1,4 @@
-//! The simulated model at its seam: what it says to which conversation, piece by piece.
+//! The simulated model at its seam: which chunks it returns for which conversation.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -35,13 +35,13 @@ fn short(item: Result<ModelChunk, ModelError>) -> String {
     }
 }
 
-/// All that a storyteller says to a conversation, in short.
+/// All chunks of a storyteller's answer to a conversation, in short form.
 async fn told(model: &Storyteller, messages: &[Message]) -> String {
     let said: Vec<String> = ask(model, messages).map(short).collect().await;
     said.join(" | ")
 }
 
-/// Adds an answer's words and calls to a conversation, and a result for each call, as a runtime does.
+/// Adds an answer to a conversation, and a result for each of its calls, as a runtime does.
 async fn go_on(model: &Storyteller, messages: &mut Vec<Message>) -> bool {
     let (mut text, mut calls) = (String::new(), Vec::<ToolCall>::new());
     let mut answer = ask(model, messages);
@@ -91,7 +91,7 @@ async fn tools_are_called_before_the_story_is_told() {
         told(&model, &messages).await,
         r#"connected | "Take " | "a " | "coat." | Stop"#
     );
-    // A person asks again: the part is played again, and no id comes twice.
+    // After the next user message the calls are made again, with new ids.
     assert!(!go_on(&model, &mut messages).await);
     messages.push(Message::user("And Bergen?"));
     let again = told(&model, &messages).await;
@@ -115,7 +115,7 @@ async fn turns_of_calls_follow_one_another_with_words_before_them() {
         told(&model, &messages).await,
         r#"connected | "Let " | "me " | "look." | 0:call-1-0:f: | 0:::{} | 1:call-1-1:g: | 1:::no é | ToolCalls"#
     );
-    // What was no JSON has been put right by whoever keeps the conversation.
+    // Arguments that are not JSON are repaired by the one who keeps the conversation.
     let call = |id: &str, name: &str| Arc::new(ToolCall::new(id, name, "{}"));
     let calls = vec![call("call-1-0", "f"), call("call-1-1", "g")];
     messages.push(Message::calling("Let me look.", calls));
@@ -254,7 +254,7 @@ async fn a_conversation_that_no_provider_would_take_is_refused() {
     assert!(answer.next().await.is_none());
     assert_eq!((probe.requests(), probe.open()), (1, 0));
 
-    // A provider that is down does not look at the conversation first.
+    // A provider that is down refuses before it checks the conversation.
     let down = ModelError::new(ModelErrorKind::Status(503), "down");
     assert_eq!(told(&caller().refuse(down), &messages).await, "down");
     let lenient = told(&model.lenient(), &messages).await;

@@ -1,4 +1,5 @@
-//! Promise 8: a slow, stuck or dead subscriber costs nobody anything, memory is bounded, and nothing is lost silently.
+//! Promise 8: a slow, stuck or dead subscriber slows down nothing else, memory is bounded, and nothing is lost
+//! silently.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -16,10 +17,10 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use support::{all_events, ended, guarded, nothing_left, poet, watcher::watcher};
 use tokio::sync::mpsc;
 
-/// How many deliveries are on their way to one subscriber at most.
+/// How many unacknowledged deliveries one subscriber can have.
 const CREDIT: usize = 64;
 
-/// Passes on what it hears, and keeps the deliveries until it is told to let go of one.
+/// Passes on what it receives, and keeps the deliveries until the test releases them.
 struct Listener {
     heard: mpsc::UnboundedSender<Result<RunEvent, EventsError>>,
 }
@@ -35,7 +36,7 @@ impl From<Delivery> for ListenerMsg {
     }
 }
 
-/// Deliveries that are held, and how many more may be let go at once.
+/// Deliveries that are held, and how many more may be released at once.
 type Held = (VecDeque<Delivery>, usize);
 
 impl Actor for Listener {
@@ -73,7 +74,7 @@ impl Actor for Listener {
 
 type Ears = mpsc::UnboundedReceiver<Result<RunEvent, EventsError>>;
 
-/// A subscriber that lets go of so many deliveries, and then of none until told.
+/// A subscriber that releases so many deliveries, and then none until the test says so.
 async fn listener(let_go: usize) -> (ActorRef<ListenerMsg>, Ears) {
     let (heard, ears) = mpsc::unbounded_channel();
     let (actor, _) = Actor::spawn(None, Listener { heard }, let_go)
@@ -124,7 +125,7 @@ async fn a_stuck_subscriber_costs_nobody_anything_and_catches_up_later() {
     ended(&run).await;
     nothing_left(&runtime);
 
-    // The stuck one was given as much as it has credit for, and not one more.
+    // The stuck subscriber got as many events as it has credit for, and no more.
     let mut late = Vec::new();
     for _ in 0..CREDIT {
         late.push(stuck_ears.recv().await.unwrap().unwrap());
@@ -132,7 +133,7 @@ async fn a_stuck_subscriber_costs_nobody_anything_and_catches_up_later() {
     tokio::time::advance(Duration::from_secs(60)).await;
     assert!(stuck_ears.try_recv().is_err(), "its mailbox is bounded");
 
-    // When it moves again it gets the rest, although the run is long over.
+    // When it continues it gets the rest, although the run has long ended.
     stuck.cast(ListenerMsg::LetGo(usize::MAX / 2)).unwrap();
     late.extend(hear_all(stuck_ears).await);
     assert_eq!(late, heard);

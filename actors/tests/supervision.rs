@@ -1,5 +1,5 @@
-//! Promises 1, 4 and 10 under supervision: whatever is killed, stopped or dropped, a run has its one ending at once, its
-//! model's stream is closed at once, and nobody else notices.
+//! Promises 1, 4 and 10 under supervision: whatever is killed, stopped or dropped, the run has its one ending at once,
+//! its model's stream is closed at once, and no other run is affected.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
@@ -246,7 +246,7 @@ async fn a_linked_run_ends_at_once_under_a_supervisor_that_keeps_every_event() {
 
 #[tokio::test(start_paused = true)]
 async fn a_linked_run_ends_at_once_under_a_busy_supervisor() {
-    // A busy supervisor does not get to its own stop; that is ractor's, and not the run's.
+    // A busy supervisor does not process its own stop. That is ractor's doing, not the run's.
     for by in [
         By::Panic,
         By::Kill,

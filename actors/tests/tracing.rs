@@ -17,7 +17,7 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt as _, registry::LookupSpan};
 
-/// What was traced of runs.
+/// The recorded spans of runs.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Book>>);
 
@@ -106,7 +106,7 @@ async fn live(way: Way) -> RunId {
         run.cancel().await;
     }
     ended(&run).await;
-    // Lets the actor go.
+    // Lets the actor end.
     for _ in 0..64 {
         tokio::task::yield_now().await;
     }

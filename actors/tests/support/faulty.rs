@@ -1,4 +1,4 @@
-//! A store that fails when a test says so.
+//! A store that fails when a test wants it to.
 
 use std::{
     collections::VecDeque,
@@ -29,7 +29,7 @@ pub(crate) enum Fault {
     Panic,
 }
 
-/// A store whose appends wait at a gate, and go wrong on demand.
+/// A store whose appends wait at a gate, and fail on demand.
 #[derive(Clone)]
 pub(crate) struct FaultyStore(Arc<Inner>);
 
@@ -49,7 +49,7 @@ impl FaultyStore {
         store
     }
 
-    /// Holds every append until it is let through.
+    /// Holds every append until the test lets it through.
     pub(crate) fn held() -> FaultyStore {
         FaultyStore(Arc::new(Inner {
             memory: MemoryStore::default(),
@@ -68,17 +68,17 @@ impl FaultyStore {
         self.0.gate.close();
     }
 
-    /// The next appends go wrong so, one each.
+    /// The next appends fail in these ways, one each.
     pub(crate) fn fail(&self, faults: impl IntoIterator<Item = Fault>) {
         self.0.faults.lock().unwrap().extend(faults);
     }
 
-    /// Nothing goes wrong any more.
+    /// From now on no append fails.
     pub(crate) fn heal(&self) {
         self.0.faults.lock().unwrap().clear();
     }
 
-    /// How many appends were asked for.
+    /// How many appends were requested.
     pub(crate) fn appends(&self) -> u64 {
         self.0.appends.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! A supervisor of somebody else's, which misbehaves.
+//! A supervisor that is not the runtime's, and misbehaves.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,18 +6,18 @@ use quell_actors::{Agent, Run, Runtime};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
 use tokio::sync::Semaphore;
 
-/// A supervisor of somebody else, which starts runs as its children.
+/// A supervisor that is not the runtime's, and starts runs as its children.
 pub(crate) struct Foreign {
-    /// Keeps every supervision event for ever, and with it whatever ractor put into it.
+    /// Keeps every supervision event for ever, together with the actor state that ractor puts into it.
     pub(crate) keeps: bool,
 }
 
 pub(crate) enum ForeignMsg {
     /// Starts a linked run.
     Start(Runtime, Box<Agent>, RpcReplyPort<Run>),
-    /// Is busy until let go.
+    /// Blocks until the test releases it.
     Busy(Arc<Semaphore>),
-    /// Answers.
+    /// Replies.
     Ping(RpcReplyPort<()>),
 }
 
@@ -68,7 +68,7 @@ pub(crate) async fn foreign(keeps: bool) -> ActorRef<ForeignMsg> {
     Actor::spawn(None, Foreign { keeps }, ()).await.unwrap().0
 }
 
-/// Has a foreign supervisor start a linked run.
+/// Makes a foreign supervisor start a linked run.
 pub(crate) async fn start_under(
     supervisor: &ActorRef<ForeignMsg>,
     runtime: &Runtime,

@@ -1,4 +1,4 @@
-//! What the tests share: reading runs whole, the law of a history, and stores and supervisors that misbehave.
+//! What the tests share: reading whole runs, checking histories, and stores and supervisors that misbehave.
 #![allow(
     dead_code,
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ pub(crate) use self::{
     foreign::{Foreign, ForeignMsg, foreign, start_under},
 };
 
-/// The outer limit of a test on a real clock. Never reached by a test that passes.
+/// The time limit of a test on a real clock. A passing test never reaches it.
 pub(crate) const GUARD: Duration = Duration::from_secs(120);
 
 /// Fails the test instead of hanging it.
@@ -37,13 +37,13 @@ pub(crate) async fn guarded<T>(work: impl Future<Output = T>) -> T {
         .expect("the test hangs")
 }
 
-/// A runtime on a store, with what an earlier one has left there settled.
+/// Opens a runtime on a store, and settles what an earlier runtime left there.
 pub(crate) async fn opened(config: RuntimeConfig, store: impl Store) -> Runtime {
     let builder = Runtime::builder().config(config);
     builder.open(store).await.unwrap().0
 }
 
-/// All events of a run, to its end.
+/// All events of a run.
 pub(crate) async fn all_events(run: &Run) -> Vec<RunEvent> {
     let mut stream = run.events();
     let mut events = Vec::new();
@@ -89,8 +89,8 @@ fn is_produced(kind: &EventKind) -> bool {
     )
 }
 
-/// The promises that every history keeps: positions without a gap, one ending and nothing after it, nothing produced
-/// after a cancel, a cancelled run never anything else, and what was said is what is kept.
+/// Checks what must hold for every history: positions without a gap, one ending and nothing after it, no output after a
+/// cancel, a cancelled run ends as cancelled, and the outcome has exactly the text of the events.
 pub(crate) fn check_history(events: &[RunEvent]) -> Outcome {
     for (event, seq) in events.iter().zip(1..) {
         assert_eq!(event.seq, seq, "positions have no gap: {events:#?}");
@@ -102,7 +102,7 @@ pub(crate) fn check_history(events: &[RunEvent]) -> Outcome {
     assert!(endings == 1 && last.is_last(), "one ending: {events:#?}");
     let outcome = last.kind.outcome().unwrap();
 
-    // An answer that a crash has cut is asked for again, and said once.
+    // An answer that a crash has cut is asked for again; only the later one counts.
     let (mut said, mut answer) = (String::new(), None);
     for event in events {
         match &event.kind {
@@ -141,12 +141,12 @@ pub(crate) async fn ended(run: &Run) -> Outcome {
     outcome
 }
 
-/// No run of `runtime` is left: it was not dropped with live runs, and none leaked.
+/// Checks that `runtime` has no live run left.
 pub(crate) fn nothing_left(runtime: &Runtime) {
     assert_eq!(runtime.list(), [], "runs are left");
 }
 
-/// Nothing at all is kept in memory for any run, not even for a paused one.
+/// Checks that nothing is kept in memory for any run, not even for a paused one.
 pub(crate) fn nothing_kept(runtime: &Runtime) {
     let kept = format!("{runtime:?}");
     let nothing =
@@ -154,14 +154,14 @@ pub(crate) fn nothing_kept(runtime: &Runtime) {
     assert!(kept.contains(nothing), "{kept}");
 }
 
-/// Lets everything that can go on do so. For a clock that stands still.
+/// Lets every task run that can, under a paused clock.
 pub(crate) async fn settle() {
     for _ in 0..64 {
         tokio::task::yield_now().await;
     }
 }
 
-/// The partial of a run that was cancelled.
+/// The partial outcome of a cancelled run.
 pub(crate) fn partial(outcome: &Outcome) -> &Partial {
     match outcome {
         Outcome::Cancelled(partial) => partial,
@@ -173,7 +173,7 @@ pub(crate) fn poet(model: Storyteller) -> Agent {
     Agent::new("poet", model)
 }
 
-/// An agent whose failed requests are not repeated.
+/// An agent that never retries a request.
 pub(crate) fn once(model: Storyteller) -> AgentBuilder {
     Agent::builder("poet", model).retry(RetryPolicy::none())
 }

@@ -1,4 +1,5 @@
-//! A store that outlives its process: several runtimes have one memory, each by a view of its own that can be frozen.
+//! A store that outlives its process: several runtimes share one memory, each through its own view, which a test can
+//! freeze.
 
 use std::sync::{
     Arc,
@@ -16,15 +17,15 @@ use quell_actors::{
 };
 use tokio::sync::Notify;
 
-/// What several processes see of one store. Clones are the same view.
+/// The view that one process has of a shared store. Clones are the same view.
 #[derive(Clone)]
 pub(crate) struct SharedStore(Arc<View>);
 
 struct View {
     memory: Arc<MemoryStore>,
-    /// Appends that are still taken; all others wait.
+    /// How many more appends are accepted; all others wait.
     left: AtomicU64,
-    /// Told when an append has to wait.
+    /// Notified when an append has to wait.
     frozen: Notify,
     is_frozen: AtomicBool,
     thawed: Gate,
@@ -35,7 +36,7 @@ struct View {
     reading: Gate,
     /// Reads of events fail.
     unreadable: AtomicBool,
-    /// Appends that come to nothing.
+    /// Appends that store nothing.
     doubtful: AtomicBool,
 }
 
@@ -65,12 +66,12 @@ impl SharedStore {
         SharedStore::over(self.0.memory.clone())
     }
 
-    /// Takes `appends` more appends, and then none: the process is as good as dead.
+    /// Accepts `appends` more appends, and then none, as if the process had died.
     pub(crate) fn freeze_after(&self, appends: u64) {
         self.0.left.store(appends, Ordering::SeqCst);
     }
 
-    /// Ready when an append had to wait.
+    /// Waits until an append has to wait.
     pub(crate) async fn frozen(&self) {
         loop {
             let told = self.0.frozen.notified();
@@ -85,18 +86,18 @@ impl SharedStore {
         self.0.is_frozen.load(Ordering::SeqCst)
     }
 
-    /// What was frozen goes on.
+    /// Lets frozen appends continue.
     pub(crate) fn thaw(&self) {
         self.0.left.store(u64::MAX, Ordering::SeqCst);
         self.0.thawed.open();
     }
 
-    /// From now on appends are, or are not, of unknown outcome.
+    /// Sets whether appends have an unknown outcome.
     pub(crate) fn doubt(&self, doubtful: bool) {
         self.0.doubtful.store(doubtful, Ordering::SeqCst);
     }
 
-    /// The next read of events waits until it is let go; those after it do not.
+    /// Makes the next read of events wait until the test releases it; later reads do not wait.
     pub(crate) fn hold_next_read(&self) {
         self.0.held.store(true, Ordering::SeqCst);
     }
@@ -105,7 +106,7 @@ impl SharedStore {
         self.0.reading.let_through(1);
     }
 
-    /// From now on events can, or cannot, be read.
+    /// Sets whether events can be read.
     pub(crate) fn unreadable(&self, unreadable: bool) {
         self.0.unreadable.store(unreadable, Ordering::SeqCst);
     }

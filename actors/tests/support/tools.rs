@@ -1,4 +1,4 @@
-//! Tools that a test watches and holds up, and a model that remembers what it was asked.
+//! Tools that a test watches and holds up, and a model that records its requests.
 
 use std::sync::{
     Arc, Mutex,
@@ -15,7 +15,7 @@ use quell_actors::{
     tool::AnyTool,
 };
 
-/// What was really done, over all processes: the ids of calls, each time that one was made.
+/// The calls that really happened, over all processes: the id of each, once for each time it was made.
 #[derive(Clone, Default)]
 pub(crate) struct Ledger(Arc<Mutex<Vec<Arc<str>>>>);
 
@@ -29,7 +29,7 @@ impl Ledger {
         self.made().iter().filter(|made| ***made == *call).count()
     }
 
-    /// A tool that notes its calls, waits at `gate`, and returns its name.
+    /// A tool that records its calls, waits at `gate`, and returns its name.
     pub(crate) fn tool(&self, name: &str, gate: &Gate) -> AnyTool {
         let (ledger, gate, told) = (self.clone(), gate.clone(), name.to_owned());
         let work = move |_: serde_json::Value, context: ToolContext| {
@@ -52,7 +52,7 @@ pub(crate) fn open() -> Gate {
     gate
 }
 
-/// A storyteller that remembers what it was asked.
+/// A storyteller that records its requests.
 #[derive(Clone)]
 pub(crate) struct Recorder {
     model: Storyteller,
@@ -67,12 +67,12 @@ impl Recorder {
         }
     }
 
-    /// What it was asked, request by request.
+    /// The messages of each request.
     pub(crate) fn asked(&self) -> Vec<Arc<[Message]>> {
         self.asked.lock().unwrap().clone()
     }
 
-    /// What it was asked last, each message as `role: text`, and calls as `name(id)`.
+    /// The messages of the last request, each as `role: text`, and calls as `name(id)`.
     pub(crate) fn last(&self) -> Vec<String> {
         let asked = self.asked();
         asked.last().unwrap().iter().map(shown).collect()
@@ -104,7 +104,7 @@ impl Model for Recorder {
     }
 }
 
-/// Counts how many of its values are there.
+/// Counts how many of its values are alive.
 #[derive(Debug, Default)]
 pub(crate) struct Alive(Arc<AtomicU64>);
 
@@ -119,7 +119,7 @@ impl Alive {
     }
 }
 
-/// One of them.
+/// A counted value.
 pub(crate) struct One(Arc<AtomicU64>);
 
 impl Drop for One {

@@ -38,7 +38,7 @@ impl Actor for Watcher {
     }
 }
 
-/// An actor that hears of every run of `runtime`, and after each change waits at `gate`.
+/// An actor that receives the changes of every run of `runtime`, and waits at `gate` after each.
 pub(crate) async fn watcher(
     runtime: &Runtime,
     gate: &Gate,

@@ -1,4 +1,4 @@
-//! The serialised forms of all words, pinned: what is stored and sent today is read by every later release.
+//! The serialised forms of all data types, pinned: every later release must read what is stored and sent today.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod tools;
