@@ -1,4 +1,4 @@
-//! A run is looked for while it, or its session, comes or goes.
+//! Lookups of a run while it, or its session, is created or deleted.
 
 use quell_actors::{
     Agent, EventKind, NewRun, RunId, Runtime,
@@ -13,7 +13,7 @@ use crate::support::{
     until,
 };
 
-/// The id of a run that is paused in the store only.
+/// The id of a paused run that is in the store only.
 async fn paused(runtime: &Runtime) -> RunId {
     let model = Storyteller::new("done").calling("pay", json!({}));
     let pay = Ledger::default().tool("pay", &open()).confirm();

@@ -1,4 +1,4 @@
-//! A paused run that has children: they end with it all the same, though nobody works for it and nobody reads it.
+//! A paused run that has children: they end with it, although the run has no actor and no reader.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,9 +16,9 @@ use crate::support::{
     until,
 };
 
-/// A tool that has somebody else begin, and does not wait for the answer. The child's handle is in `started`.
+/// A tool that starts a child and does not wait for it. The child's handle is in `started`.
 fn begins(runtime: &Runtime, agent: Agent, started: &Arc<Mutex<Option<Run>>>) -> AnyTool {
-    // A tool that kept its runtime would be kept by it, with the agent of the paused run.
+    // Taken out at the call: a tool that kept its runtime would form a cycle with it, through the paused run's agent.
     let runtime = Arc::new(Mutex::new(Some(runtime.clone())));
     let started = started.clone();
     let call = move |_: Value, context: ToolContext| {

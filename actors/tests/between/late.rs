@@ -1,4 +1,4 @@
-//! A store that was lost, and comes back.
+//! A store that is lost and comes back.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use quell_actors::{
 
 use crate::support::{Fault, FaultyStore, check_history, opened, poet, settle, until};
 
-/// How often a store that was given up is asked whether it is back; a little more.
+/// A little more than the time between two attempts to reach a lost store.
 const LATER: Duration = Duration::from_secs(6);
 
 fn impatient() -> RuntimeConfig {
@@ -49,7 +49,7 @@ async fn what_was_decided_is_stored_when_the_store_is_back() {
         assert_eq!(head.status, RunStatus::Cancelled);
         let stored = store.read(run.id(), 0, 100).await.unwrap();
         check_history(&stored);
-        // Whoever still holds the run is told how it ended.
+        // A handle that is still held sees how the run ended.
         assert!(matches!(run.outcome().await, Ok(Outcome::Cancelled(_))));
     }
 }

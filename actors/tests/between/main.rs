@@ -1,4 +1,4 @@
-//! What lies between the parts: a promise that each part keeps alone is kept by them together.
+//! Promises that several parts must keep together, although each part keeps them alone.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../support/mod.rs"]

@@ -1,4 +1,4 @@
-//! A start that the store refuses leaves nothing behind, from the moment that it is answered.
+//! A start that the store refuses leaves nothing behind once it has returned.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What several runs of one session do after a crash, and who ends the programs of their tools.
+//! Several runs of one session after a crash, and the end of their tools' programs.
 
 use std::{sync::Arc, thread};
 
@@ -38,7 +38,7 @@ async fn a_run_that_was_at_work_goes_on_before_those_that_waited_for_its_session
     };
     let new = |words: &str| NewRun::new(words).session("s");
     let runtime = on(&store).await;
-    // The older of the two is continued while the younger is at work, so it waits.
+    // The older run is continued while the younger is active, so it waits.
     let older = runtime.start(&clerk, new("Pay.")).await.unwrap();
     until(&older, |kind| matches!(kind, EventKind::Paused(_))).await;
     settle().await;
@@ -82,7 +82,7 @@ async fn a_run_that_was_at_work_goes_on_before_those_that_waited_for_its_session
     nothing_kept(&runtime);
 }
 
-/// A run whose tool has noted a program.
+/// Starts a run whose tool has noted a program.
 async fn with_a_program(runtime: &Runtime) -> quell_actors::RunId {
     let call = |_: Value, context: ToolContext| async move {
         let (group, started, boot) = (7, 8, "boot".into());

@@ -15,13 +15,13 @@ use tokio::sync::Notify;
 
 use crate::support::shared::SharedStore;
 
-/// A store that takes its time to delete a session, and to tell where a run stands.
+/// A store that a test can hold up while it deletes a session or reads a head.
 #[derive(Clone)]
 pub(crate) struct Slow {
     store: SharedStore,
     pub(crate) delete: Gate,
     pub(crate) deleting: Arc<Notify>,
-    /// Looks when the first is open, and tells when the second is.
+    /// A head is read when the first gate is open, and returned when the second is.
     pub(crate) head: [Gate; 2],
 }
 

@@ -1,9 +1,9 @@
-//! What a store may get wrong, and the rule that finds it out.
+//! The mistakes that a store can make, and the rule that finds each.
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Flaw {
     None,
-    /// No flaw: every other append and every other change is in doubt, done or not.
+    /// No flaw: every other append and every other change reports an unknown outcome, whether it was done or not.
     OftenInDoubt,
 
     /// The run and the position are a unique key, and that is all that is checked.
@@ -13,7 +13,7 @@ pub(crate) enum Flaw {
     IgnoresEpoch,
     /// Events before the one that conflicts are kept.
     StoresHalf,
-    /// Of an append that begins before the end, what is new is kept.
+    /// An append that starts before the end is accepted for its new events.
     StoresTheRest,
     ForgetsBatches,
     /// A batch that was refused counts as done.
@@ -22,7 +22,7 @@ pub(crate) enum Flaw {
     ReadsBeyondTheLimit,
     ReadsBackwards,
     LosesTheSession,
-    /// It is judged by what stood there a moment before.
+    /// The checks use the state of a moment before.
     AppendsInTwoSteps,
     AlwaysInDoubt,
 
@@ -30,16 +30,16 @@ pub(crate) enum Flaw {
     AcquireIgnoresEpoch,
     AcquireIgnoresPosition,
     AcquireDoesNotFence,
-    /// The epoch is raised and the events are lost: two steps, and the second failed.
+    /// The epoch is raised but the events are lost: two steps, of which the second failed.
     AcquireStoresNothing,
     AcquireIsNotRetried,
     RetriedAcquireFencesAgain,
     RefusedAcquireFences,
     AcquireTakesEndedRuns,
     AcquireMakesRuns,
-    /// Who names the next epoch has it.
+    /// An append that names the next epoch acquires the run.
     AppendTakesOver,
-    /// The same, of runs that were taken over before.
+    /// The same, for runs that were taken over before.
     AppendTakesOverAgain,
 
     ListsFromTheSecondAppend,
@@ -52,9 +52,9 @@ pub(crate) enum Flaw {
     ListsEndedAsUnfinished,
     PausedIsFinished,
     OldestFirst,
-    /// Ids tell when they were made, unless the caller chose them.
+    /// Ids sort by time only if no caller chose them.
     SortsById,
-    /// The next page begins at an earlier moment, and leaves out runs of the same.
+    /// The next page starts at an earlier time, and leaves out runs of the same time.
     PagesByTimeAlone,
     /// The next page begins with the last run of the one before.
     PagesRepeat,
@@ -83,7 +83,7 @@ pub(crate) enum Flaw {
 
     DeleteLeavesHead,
     DeleteLeavesEvents,
-    /// A read of what is not there is an empty page.
+    /// A read of a deleted run returns an empty page.
     DeletedReadsEmpty,
     DeleteLeavesList,
     DeleteLeavesCount,

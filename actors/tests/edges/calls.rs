@@ -1,4 +1,4 @@
-//! Calls by id: a cancel takes effect where it is called, tells the truth, and is remembered for who asked.
+//! Calls by id: a cancel takes effect when it is called, its outcome is true, and an intent is kept for its run.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn a_run_is_pending_until_its_model_is_asked() {
     let run = Runtime::new().start(&hanging(), "Sing.").await.unwrap();
     let mut events = run.events();
     let first = events.next().await.unwrap().unwrap();
-    // Nothing has had its turn, so that nothing else is decided.
+    // No other task has run yet, so nothing else is decided.
     assert!(events.next().now_or_never().is_none());
     assert_eq!(first.kind.status(), Some(run.status()));
     assert_eq!(run.status(), RunStatus::Pending);
@@ -68,7 +68,7 @@ async fn a_run_that_starts_while_the_store_is_asked_is_not_taken_for_a_lost_one(
     settle().await;
     heads.open();
 
-    // The store knows of the run by now, and it is at work here.
+    // By now the run is stored, and active here.
     let answer = cancelling.await.unwrap();
     assert!(answer.is_accepted(), "{answer:?}");
     let found = getting.await.unwrap().unwrap().unwrap();
@@ -142,7 +142,7 @@ async fn cancels_of_ended_runs_push_no_remembered_cancel_out() {
     let answer = runtime.cancel_with(id, remember.clone()).await;
     assert_eq!(answer, CancelOutcome::Remembered);
     for _ in 0..3 {
-        // Intents are told apart by their age.
+        // Intents differ in age.
         tokio::time::advance(Duration::from_millis(1)).await;
         let status = RunStatus::Completed;
         let answer = runtime.cancel_with(over.id(), remember.clone()).await;

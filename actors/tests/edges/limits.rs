@@ -1,4 +1,4 @@
-//! Limits where there is no word, no pause, or no time at all.
+//! Limits without any output, without a pause, or with no time at all.
 
 use std::{
     sync::{
@@ -45,7 +45,7 @@ async fn start(agent: AgentBuilder) -> Run {
     Runtime::new().start(&agent, "Sing.").await.unwrap()
 }
 
-/// What is left of a run that a limit cut for `reason`.
+/// The partial outcome of a run that a limit cancelled for `reason`.
 async fn cut(run: &Run, reason: CancelReason) -> Arc<Partial> {
     let Outcome::Cancelled(partial) = guarded(ended(run)).await else {
         panic!("{reason} did not cancel the run");
@@ -85,7 +85,7 @@ async fn a_model_that_never_pauses_and_says_nothing_is_cut() {
         let run = start(limited(model, limits)).await;
         settle().await;
         assert_eq!(run.status(), RunStatus::Running);
-        // Time stands still while the model is busy, but for this.
+        // Time does not pass while the model is busy, except for this.
         tokio::time::advance(SHORT).await;
         settle().await;
         assert_eq!(run.status(), RunStatus::Cancelled);
@@ -101,7 +101,7 @@ async fn no_time_for_a_first_token_asks_no_model() {
     assert_eq!(cut(&run, CancelReason::FirstToken).await.text, "");
     assert_eq!(probe.requests(), 0);
 
-    // Also when all of its answer is there at once.
+    // Also when the whole answer is there at once.
     let taken = Arc::new(AtomicU64::new(0));
     let counted = taken.clone();
     let ready = Scripted(move || {

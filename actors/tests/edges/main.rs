@@ -1,5 +1,5 @@
-//! Edges: what users write panics, hangs or calls back at the worst moment, values are as large as they can be, and two
-//! threads meet where nobody looks. A run still has its one ending, and its runtime goes on.
+//! Edge cases: user code panics, hangs or calls back at the worst time, values are as large as possible, and threads
+//! race. A run still has its one ending, and its runtime continues.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../support/mod.rs"]
@@ -38,7 +38,7 @@ use quell_actors::{
 };
 use tokio::runtime::Builder;
 
-/// Lets everything that can go on do so. For a clock that stands still.
+/// Lets every task run that can, under a paused clock.
 async fn settle() {
     for _ in 0..64 {
         tokio::task::yield_now().await;
@@ -55,7 +55,7 @@ async fn eventually(holds: impl Fn() -> bool) {
     .await;
 }
 
-/// Does `work` on a thread of its own, so that a deadlock fails the test instead of hanging it.
+/// Does `work` on its own thread, so that a deadlock fails the test instead of blocking it.
 fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, is_done) = mpsc::channel();
     let thread = std::thread::spawn(move || {
@@ -70,7 +70,7 @@ fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     }
 }
 
-/// A tokio runtime with two threads of its own.
+/// A tokio runtime with two threads.
 fn two_threads() -> tokio::runtime::Runtime {
     Builder::new_multi_thread()
         .worker_threads(2)
@@ -91,19 +91,19 @@ fn slots(max_live_runs: usize) -> RuntimeConfig {
     }
 }
 
-/// An agent whose model connects and says nothing.
+/// An agent whose model connects and then produces nothing.
 fn hanging() -> Agent {
     support::poet(Storyteller::endless().stall_at(0))
 }
 
-/// Nothing of any run is under way, not even an ending that is to be stored.
+/// Whether no run is active, and no ending is waiting to be stored.
 fn is_idle(runtime: &Runtime) -> bool {
     format!("{runtime:?}").contains("runs: 0")
 }
 
 type Chunk = Result<ModelChunk, ModelError>;
 
-/// A model whose answers are whatever streams its closure makes.
+/// A model whose closure makes the stream of each answer.
 struct Scripted<F>(F);
 
 impl<F, S> Model for Scripted<F>
@@ -120,8 +120,8 @@ fn text(words: &str) -> Chunk {
     Ok(ModelChunk::Text(words.into()))
 }
 
-/// A store in memory that gives way before each append, whose heads wait at a gate, and which may answer an append with
-/// the number of events instead of the last position.
+/// A store in memory that yields before each append, makes reads of heads wait at a gate, and may wrongly return the
+/// number of events from an append instead of the last position.
 #[derive(Clone)]
 struct OddStore(Arc<Odd>);
 
@@ -146,7 +146,7 @@ impl OddStore {
         self.0.appends.load(Ordering::SeqCst)
     }
 
-    /// Tells whether anybody still holds the store.
+    /// Shows whether the store is still held.
     fn watch(&self) -> Weak<Odd> {
         Arc::downgrade(&self.0)
     }
@@ -207,7 +207,7 @@ impl Store for OddStore {
     }
 }
 
-/// A future that was polled once, and waits.
+/// A future that has been polled once and is pending.
 async fn begun<F: Future + Send + 'static>(
     work: F,
 ) -> std::pin::Pin<Box<dyn Future<Output = F::Output> + Send>> {

@@ -17,7 +17,7 @@ use quell_actors::{
 use super::{begun, hanging, is_idle, no_threads, on_a_thread, settle, slots};
 use crate::support::{FaultyStore, ended, guarded, nothing_left, opened, poet, watcher::watcher};
 
-/// Has `waker` wait for the next event of `events`.
+/// Registers `waker` for the next event of `events`.
 fn wait_with(events: &mut EventStream, waker: &Waker) {
     let mut cx = Context::from_waker(waker);
     assert!(events.poll_next_unpin(&mut cx).is_pending());
@@ -31,7 +31,7 @@ impl Wake for Panics {
     }
 }
 
-/// A run of three words that has been started, and waits at `gate`.
+/// Starts a run of three words, which waits at `gate`.
 async fn at_the_gate(runtime: &Runtime, gate: &Gate) -> Run {
     let agent = poet(Storyteller::new("one two three").gate(gate));
     let run = runtime.start(&agent, "Sing.").await.unwrap();
@@ -43,7 +43,7 @@ async fn at_the_gate(runtime: &Runtime, gate: &Gate) -> Run {
 async fn a_waker_that_panics_is_no_fault_of_the_model() {
     let (runtime, gate) = (Runtime::new(), Gate::new());
     let run = at_the_gate(&runtime, &gate).await;
-    // The first word is what it waits for.
+    // This reader waits for the first word.
     let mut events = run.events_from(3);
     wait_with(&mut events, &Waker::from(Arc::new(Panics)));
     gate.open();
@@ -56,7 +56,7 @@ async fn a_waker_that_panics_is_no_fault_of_the_model() {
 async fn a_waker_that_panics_keeps_no_other_reader_waiting() {
     let (runtime, gate) = (Runtime::new(), Gate::new());
     let run = at_the_gate(&runtime, &gate).await;
-    // Only the end wakes these.
+    // Only the ending wakes these readers.
     let mut events = run.events_from(1_000);
     wait_with(&mut events, &Waker::from(Arc::new(Panics)));
     let mut others = run.events_from(1_000);
@@ -74,7 +74,7 @@ async fn a_waker_that_panics_keeps_no_other_reader_waiting() {
     assert!(is_idle(&runtime));
 }
 
-/// Asks the run when it is dropped.
+/// A waker that calls the run when it is dropped.
 struct AsksWhenDropped(Run);
 
 impl Wake for AsksWhenDropped {
@@ -97,13 +97,13 @@ fn a_waker_may_ask_the_run_when_it_is_dropped() {
                 &mut events,
                 &Waker::from(Arc::new(AsksWhenDropped(run.clone()))),
             );
-            // Another task reads on, and the waker of the first goes.
+            // Another task continues to read, so the first waker is dropped.
             wait_with(&mut events, Waker::noop());
         });
     });
 }
 
-/// Asks the runtime when it is woken.
+/// A waker that calls the runtime when it is woken.
 struct AsksWhenWoken(Runtime);
 
 impl Wake for AsksWhenWoken {
@@ -132,7 +132,7 @@ fn a_waker_may_ask_the_runtime() {
     });
 }
 
-/// Cancels the run when it is woken.
+/// A waker that cancels the run when it is woken.
 struct CancelsWhenWoken(Run);
 
 impl Wake for CancelsWhenWoken {

@@ -1,4 +1,4 @@
-//! Slots: whoever is preempted where, a slot is given back, and goes to who waits.
+//! Slots: wherever a thread is preempted, a slot is given back, and goes to the next waiting run.
 
 use std::{
     sync::{Mutex, mpsc},
@@ -16,8 +16,8 @@ use tracing_subscriber::{Layer, layer::Context, prelude::*};
 use super::{begun, eventually, hanging, is_idle, slots};
 use crate::support::{FaultyStore, GUARD, ended, guarded, nothing_left, opened, poet};
 
-/// Preempts the thread that closes a log, once: it is held where the run's status is recorded, between the moment in
-/// which the ending is decided and the one in which the runtime is told of it.
+/// Preempts the thread that closes a log, once: it is held where the run's status is recorded, after the ending is
+/// decided and before the runtime is notified.
 struct Preempt(Mutex<Option<(oneshot::Sender<()>, mpsc::Receiver<()>)>>);
 
 impl<S: Subscriber> Layer<S> for Preempt {
@@ -25,13 +25,13 @@ impl<S: Subscriber> Layer<S> for Preempt {
         let held = self.0.lock().unwrap().take();
         if let Some((reached, go_on)) = held {
             let _ = reached.send(());
-            // Another thread takes over what waits for this one, as if this one had merely been slow.
+            // Other threads do the work that waits for this one, as if this thread were merely slow.
             let _ = tokio::task::block_in_place(|| go_on.recv_timeout(GUARD));
         }
     }
 }
 
-/// A subscriber that preempts, a signal that it has, and what lets the thread go on.
+/// A subscriber that preempts, a signal that it has done so, and the sender that releases the thread.
 fn preempting() -> (
     impl Subscriber + Send + Sync,
     oneshot::Receiver<()>,
@@ -44,7 +44,7 @@ fn preempting() -> (
     (subscriber, is_reached, go_on)
 }
 
-/// A run that is over at once.
+/// A run that ends at once.
 async fn short(runtime: &Runtime) -> Run {
     let agent = poet(Storyteller::new("one").pace(Duration::ZERO));
     runtime.start(&agent, "Sing.").await.unwrap()
@@ -55,19 +55,19 @@ async fn a_slot_is_given_back_when_the_ending_is_stored_first() {
     let store = FaultyStore::held();
     store.let_through(1);
     let runtime = opened(slots(1), store.clone()).await;
-    // No span of a run is made for the first time while there is a subscriber on one thread only.
+    // The first span of a run must not be made while only one thread has a subscriber.
     guarded(ended(&short(&Runtime::new()).await)).await;
     let (subscriber, reached, go_on) = preempting();
     let agent = poet(Storyteller::endless().stall_at(1).pace(Duration::ZERO));
     let run = {
         let _here = tracing::subscriber::set_default(subscriber);
-        // The store takes it at once, so that the subscriber is needed on this thread only.
+        // The store accepts it at once, so that only this thread needs the subscriber.
         futures::executor::block_on(runtime.start(&agent, "Sing.")).unwrap()
     };
     eventually(|| store.appends() == 2).await;
     run.cancel();
     guarded(reached).await.unwrap();
-    // Whoever ended the run has not told the runtime yet; the store takes the ending.
+    // The thread that ended the run has not notified the runtime yet; the store accepts the ending.
     store.release();
     let outcome = guarded(run.outcome()).await.unwrap();
     assert_eq!(outcome.status(), RunStatus::Cancelled);
@@ -99,7 +99,7 @@ async fn a_free_slot_goes_to_who_waits_after_one_who_gave_up() {
         move || futures::executor::block_on(runtime.cancel(id))
     });
     guarded(reached).await.unwrap();
-    // Whoever gave up stands before the runtime, and everything about the run is stored.
+    // The cancelling thread is held before it notifies the runtime, and everything about the run is stored.
     store.release();
     let gave_up = guarded(starting).await.unwrap();
     guarded(gave_up.outcome()).await.unwrap();

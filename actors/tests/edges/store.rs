@@ -1,4 +1,4 @@
-//! Stores that hang, answer nonsense, are in doubt, or are shared.
+//! Stores that hang, return nonsense, report unknown outcomes, or are shared.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ async fn a_deadline_holds_while_the_run_waits_for_the_store() {
     let store = FaultyStore::held();
     store.let_through(1);
     let runtime = opened(patience(Duration::from_secs(3600)), store.clone()).await;
-    // It says more than may wait for the store, long before the deadline.
+    // Long before the deadline it produces more than may wait for the store.
     let model = Storyteller::endless().pace(Duration::from_millis(1));
     let probe = model.probe();
     let agent = Agent::builder("poet", model)
@@ -87,7 +87,7 @@ async fn a_slow_store_is_not_a_silent_model() {
         .unwrap();
     let run = runtime.start(&agent, "Sing.").await.unwrap();
     until(&run, |kind| matches!(kind, EventKind::Content { .. })).await;
-    // These take twice as long to settle as the model may be silent.
+    // The retries take twice as long as the model may be silent.
     store.fail([Fault::UnknownBeforeStoring; 25]);
     let outcome = ended(&run).await;
     assert_eq!(outcome.status(), RunStatus::Completed, "{outcome:?}");

@@ -1,4 +1,4 @@
-//! The supervisor goes, by itself or with its tokio runtime, at the worst moment.
+//! The supervisor ends, alone or with its tokio runtime, at the worst time.
 
 use std::{
     sync::{
@@ -20,12 +20,12 @@ use super::{
 };
 use crate::support::{ended, foreign, guarded, nothing_left, opened, start_under};
 
-/// How many runs wait when the supervisor goes: more than a stack has room for, were each to end inside the end of
+/// How many runs wait when the supervisor ends: enough to overflow the stack if each ended inside the ending of
 /// another.
 const QUEUE: usize = 10_000;
 
-/// Starts a run, then one whose launch waits in the supervisor's mailbox, and fills the queue behind it. Gives the last
-/// one. For two slots, and for a thread that the supervisor shares.
+/// Starts a run, then one whose launch waits in the supervisor's mailbox, and fills the queue behind it. Returns the
+/// last run. It needs two slots, and a thread that is shared with the supervisor.
 async fn fill(runtime: &Runtime) -> Run {
     let agent = hanging();
     runtime.start(&agent, "Sing.").await.unwrap();
@@ -63,7 +63,7 @@ fn a_dropped_tokio_runtime_takes_a_full_queue_with_it() {
     nothing_left(&runtime);
 }
 
-/// What it is part of panics when it is dropped.
+/// Panics when it is dropped.
 struct PanicsWhenDropped;
 
 impl Drop for PanicsWhenDropped {
@@ -82,14 +82,14 @@ async fn a_run_that_waits_ends_though_its_model_panics_when_dropped() {
     });
     let agent = Agent::new("poet", model);
     let run = runtime.start(&agent, "Sing.").await.unwrap();
-    // From here on the run alone holds the model.
+    // From here on only the run holds the model.
     drop(agent);
     assert!(run.cancel().await.is_accepted());
     assert_eq!(ended(&run).await.status(), RunStatus::Cancelled);
     assert!(is_idle(&runtime));
 }
 
-/// An agent whose model is asked, which `asked` tells, and whose streams panic when they are dropped.
+/// An agent whose streams set `asked` when they are polled, and panic when they are dropped.
 fn panicking(asked: &Arc<AtomicBool>) -> Agent {
     let asked = asked.clone();
     let model = Scripted(move || {
@@ -119,7 +119,7 @@ async fn a_kill_ends_a_run_whose_stream_panics_when_dropped() {
         matches!(error.reason, ErrorReason::Killed | ErrorReason::Panicked),
         "{error:?}"
     );
-    // The other run is a child of somebody who lives.
+    // The other run is a child of a supervisor that lives on.
     assert!(linked.cancel().await.is_accepted());
     assert_eq!(ended(&linked).await.status(), RunStatus::Cancelled);
     assert!(is_idle(&runtime));
@@ -171,7 +171,7 @@ async fn a_linked_run_has_one_drive_in_its_mailbox() {
     const BURSTS: u32 = 1_000;
     let rests = Arc::new(AtomicU64::new(0));
     let counted = rests.clone();
-    // It wakes its reader for every chunk, and once more before the end of each burst.
+    // The stream wakes its reader for every chunk, and once more before the end of each burst.
     let model = Scripted(move || {
         let (mut left, rests) = (64 * BURSTS, counted.clone());
         futures::stream::poll_fn(move |cx: &mut Context<'_>| {

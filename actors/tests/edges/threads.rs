@@ -1,4 +1,4 @@
-//! Whoever waits on another thread is answered when the run's tokio runtime goes.
+//! A caller that waits on another thread gets its result when the run's tokio runtime is dropped.
 
 use futures::executor::block_on;
 use quell_actors::{CancelOutcome, Run, error::EventsError, runtime::RuntimeConfig};
@@ -6,7 +6,7 @@ use quell_actors::{CancelOutcome, Run, error::EventsError, runtime::RuntimeConfi
 use super::{begun, eventually, hanging, on_a_thread, two_threads};
 use crate::support::{FaultyStore, opened};
 
-/// A run whose second append is held by its store, and the tokio runtime it lives in.
+/// A run whose second append is held by its store, and the tokio runtime of the run.
 fn held() -> (Run, tokio::runtime::Runtime) {
     let tokio = two_threads();
     let run = tokio.block_on(async {

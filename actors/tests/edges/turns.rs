@@ -1,4 +1,4 @@
-//! A model that always has something ready takes turns with everybody else on its thread.
+//! A model that always has a chunk ready still yields to the other tasks of its thread.
 
 use std::{
     future::poll_fn,
@@ -15,11 +15,11 @@ use quell_actors::{Agent, Run, Runtime};
 use super::{Scripted, settle, text};
 use crate::support::{ended, foreign, nothing_left, start_under};
 
-/// How many chunks a run may take before others have their turn.
+/// How many chunks a run may take before it yields.
 const BURST: u64 = 64;
 
-/// An agent whose model is never done. After every `stretch` chunks its stream pends, and wakes its reader at once. Counts
-/// the chunks.
+/// An agent whose model never ends. After every `stretch` chunks its stream is pending once, and wakes its reader at
+/// once. It counts the chunks.
 fn tireless(stretch: u64, chunks: &Arc<AtomicU64>) -> Agent {
     let chunks = chunks.clone();
     let model = Scripted(move || {
@@ -32,14 +32,14 @@ fn tireless(stretch: u64, chunks: &Arc<AtomicU64>) -> Agent {
             }
             said += 1;
             chunks.fetch_add(1, Ordering::SeqCst);
-            // It is not kept, so that no limit ends the run.
+            // Empty text is not stored, so no limit ends the run.
             Poll::Ready(Some(text("")))
         })
     });
     Agent::new("tireless", model)
 }
 
-/// The most chunks that all models together produced between two turns of a task that always wants one.
+/// The most chunks that all models together produced between two polls of a task that is always ready.
 async fn most_between_turns(chunks: &Arc<AtomicU64>) -> u64 {
     let chunks = chunks.clone();
     let counting = tokio::spawn(async move {
@@ -56,7 +56,7 @@ async fn most_between_turns(chunks: &Arc<AtomicU64>) -> u64 {
     counting.await.unwrap()
 }
 
-/// Goes to the end of the line of those that want a turn, as a task does that is woken.
+/// Goes to the end of the scheduler's queue, as a woken task does.
 async fn next_turn() {
     let mut waited = false;
     poll_fn(|cx| {

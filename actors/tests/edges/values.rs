@@ -75,7 +75,7 @@ fn a_list_of_events_may_have_any_position() {
     assert!(Events::from_list(vec![event(0)]).is_none());
     assert!(Events::from_list(vec![event(0), event(1)]).is_none());
     assert!(Events::from_list(vec![event(u64::MAX), event(0)]).is_none());
-    // It may be refused, but where it is taken it is whole.
+    // It may be refused, but if it is accepted, it is complete.
     if let Some(events) = Events::from_list(vec![event(u64::MAX)]) {
         let all: Vec<_> = events.iter().collect();
         assert_eq!(all, [event(u64::MAX)]);

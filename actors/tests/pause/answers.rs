@@ -1,4 +1,4 @@
-//! What else a person, or a caller, decides: a call is made with other arguments, or done by the caller.
+//! Other decisions: a call is made with other arguments, or by the caller.
 
 use std::sync::{Arc, Mutex};
 
@@ -44,12 +44,12 @@ fn clerk(model: &Recorder, tool: AnyTool) -> AgentBuilder {
     Agent::builder("clerk", model.clone()).tool(tool)
 }
 
-/// A tool that the caller does.
+/// A tool whose calls the caller makes.
 fn external() -> AnyTool {
     tool::external("pay", "Pays.", json!({"type": "object"}))
 }
 
-/// The calls that the model is shown it has made, by their arguments.
+/// The arguments of the calls that the model sees in its history.
 fn shown(messages: &[Message]) -> Vec<String> {
     let calls = messages.iter().flat_map(Message::calls);
     calls.map(|call| call.arguments.to_string()).collect()
@@ -85,7 +85,7 @@ async fn a_call_is_made_with_the_arguments_it_was_approved_with_and_the_model_is
     assert_eq!(started_with(&run).await, [LESS]);
     assert_eq!(shown(model.asked().last().unwrap()), [LESS]);
 
-    // So is the model of a later run, in another process.
+    // A later run in another process sees the same.
     let later = on(&store.another()).await;
     let next = later.start(&agent, quell_actors::NewRun::new("And?").session("s"));
     let next = next.await.unwrap();
@@ -105,7 +105,7 @@ async fn a_call_that_a_crash_has_cut_is_made_again_with_the_arguments_it_was_app
     let agent = agent.build().unwrap();
     let id = paused(&on(&store).await, &agent, "Pay.").await.id();
 
-    // It dies when the decision is stored, and then when it is also stored that the call begins.
+    // The process dies once the decision is stored, and then once the start of the call is stored too.
     for left in [1, 2] {
         let dying = store.another();
         let builder = Runtime::builder().agent(&agent);
@@ -160,7 +160,7 @@ async fn a_call_that_the_caller_does_waits_for_its_output_and_is_never_made_here
     let agent = clerk(&model, external()).build().unwrap();
     let id = paused(&on(&store).await, &agent, "Pay.").await.id();
 
-    // The answer comes to another process.
+    // Another process gets the result.
     let runtime = opened(Default::default(), store.another()).await;
     runtime.add_agent(&agent);
     let run = runtime.get(id).await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! What a person decides: each call that waits, and no other.
+//! Decisions: exactly one for each call that waits.
 
 use quell_actors::{
     EventKind, Outcome, RunEvent, RunId, RunStatus, Runtime, error::ContinueError,
@@ -75,7 +75,7 @@ async fn a_rejected_call_is_not_made_and_the_model_is_told_why() {
     nothing_kept(&runtime);
 }
 
-/// Three calls of one answer: two to be approved, one not.
+/// Three calls of one answer: two need approval, one does not.
 fn three() -> Storyteller {
     Storyteller::new("all done")
         .calling("pay", json!({}))
@@ -194,7 +194,7 @@ async fn a_run_of_an_unknown_agent_waits_until_somebody_brings_it() {
     assert_eq!(unknown, ContinueError::UnknownAgent("clerk".into()));
     assert_eq!(run.status(), RunStatus::Paused);
 
-    // The log is in memory already, and was made without the agent's limits.
+    // The log is in memory already, and was restored without the agent's limits.
     second.add_agent(&agent);
     second.continue_run(id, approve()).await.unwrap();
     assert!(matches!(ended(&run).await, Outcome::Completed(_)));

@@ -1,4 +1,4 @@
-//! A pause that nobody ends may end by itself, and the time of it is nobody's.
+//! A pause can expire, and does not count as time of the run.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ async fn a_pause_expires_in_the_store_when_nobody_has_the_run_in_memory() {
     let runtime = on(&store).await;
     let id = paused(&runtime, &expiring(&ledger, DAY), "Pay.").await.id();
     let reads = store.reads();
-    // Somebody looks at it, and goes again: there is one timer all the same.
+    // A caller looks the run up and drops it again: there is still only one timer.
     drop(runtime.get(id).await.unwrap());
     assert!(store.reads() > reads, "a timer keeps no log");
     sleep(DAY).await;
@@ -106,7 +106,7 @@ async fn the_time_goes_on_through_a_restart() {
             "a runtime that is shut down ends nothing"
         );
 
-        // The second process reads the real clock, which has not gone on with the paused one.
+        // The second process reads the real clock, which did not advance with the paused one.
         let recover = Runtime::builder().agent(&agent);
         let (second, recovered) = recover.open(store.another()).await.unwrap();
         assert_eq!(recovered.paused, 1);

@@ -1,4 +1,4 @@
-//! Pause and continue: a run that waits for a person works at nothing, leaves memory, and comes back exactly once.
+//! Pause and continue: a run that waits for a person does no work, leaves memory, and is continued exactly once.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../support/mod.rs"]
@@ -25,14 +25,14 @@ use crate::support::{
     until,
 };
 
-/// A model that calls `pay`, and then tells that it is done.
+/// A model that calls `pay`, and then says that it is done.
 fn payer() -> Storyteller {
     Storyteller::new("all done")
         .saying_first("let me see")
         .calling("pay", serde_json::json!({ "euros": 5 }))
 }
 
-/// An agent whose tool `pay` has to be approved.
+/// An agent whose tool `pay` needs approval.
 fn clerk(ledger: &Ledger) -> Agent {
     with_pay(payer(), ledger).build().unwrap()
 }
@@ -48,7 +48,7 @@ fn approve() -> Decisions {
     Decisions::new().approve(CALL)
 }
 
-/// Starts a run and waits until it is paused, and that is stored.
+/// Starts a run and waits until its pause is stored.
 async fn paused(runtime: &Runtime, agent: &Agent, run: impl Into<NewRun>) -> Run {
     let run = runtime.start(agent, run).await.unwrap();
     until(&run, |kind| matches!(kind, EventKind::Paused(_))).await;

@@ -1,4 +1,4 @@
-//! A paused run is in the store and nowhere else, unless somebody reads it.
+//! A paused run is kept only in the store, except while a caller holds it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,7 +19,7 @@ use crate::support::{
     until,
 };
 
-/// A model whose streams are counted for as long as they are there.
+/// A model whose open streams are counted.
 struct Counted<M>(M, Arc<Alive>);
 
 impl<M: Model> Model for Counted<M> {
@@ -56,7 +56,7 @@ async fn nothing_works_for_a_paused_run_and_its_log_leaves_memory() {
     );
     nothing_left(&runtime);
 
-    // While somebody has a handle the log is in memory, and the store is not asked.
+    // While a handle is held the log is in memory, and the store is not read.
     let reads = store.reads();
     assert_eq!(
         runtime.get(id).await.unwrap().unwrap().status(),
@@ -164,7 +164,7 @@ async fn a_linked_run_may_pause_and_then_is_the_runtimes_own() {
     .await;
     settle().await;
     assert_eq!(run.status(), RunStatus::Paused);
-    // Its supervisor may go meanwhile.
+    // Its supervisor may end meanwhile.
     supervisor.stop(None);
     settle().await;
     assert_eq!(run.status(), RunStatus::Paused);
@@ -198,7 +198,7 @@ async fn a_runtime_may_be_dropped_and_its_paused_runs_stay() {
         let head = store.stored_head(id).await.unwrap();
         assert_eq!(head.status, RunStatus::Paused);
     }
-    // Whoever held the model has let go of it.
+    // Nothing holds the model any more.
     drop(agent);
     settle().await;
     assert_eq!(Arc::strong_count(&alive), 1, "a model is kept for nobody");
@@ -217,7 +217,7 @@ async fn a_reader_that_was_slow_brings_nothing_back_that_is_over() {
         });
         settle().await;
         assert!(format!("{runtime:?}").contains("reading: 1"));
-        // The run goes on to its end meanwhile, and is forgotten.
+        // Meanwhile the run continues, ends, and is forgotten.
         let run = runtime.continue_run(id, approve()).await.unwrap();
         assert!(matches!(ended(&run).await, Outcome::Completed(_)));
         drop(run);

@@ -1,4 +1,4 @@
-//! What users wrote is never dropped under a lock of ours, wherever the last of it was kept.
+//! User values are never dropped under one of our locks, wherever the last reference was.
 
 use std::{
     sync::{
@@ -25,7 +25,7 @@ use crate::support::{
     until,
 };
 
-/// A model that looks at its runtime when it is dropped.
+/// A model that calls its runtime when it is dropped.
 struct Nosy {
     model: Storyteller,
     runtime: Arc<Mutex<Option<Runtime>>>,
@@ -93,7 +93,7 @@ async fn look_on() {
         settle().await;
         assert_eq!(dropped.load(Ordering::SeqCst), way + 1, "way {way}");
     }
-    // Runs that wait, that are refused, and agents that are replaced.
+    // Waiting runs, refused runs, and replaced agents.
     let slow = Agent::new("slow", Storyteller::endless().stall_at(0));
     let busy = runtime.start(&slow, session()).await.unwrap();
     let waiting = runtime.start(&agent(), session()).await.unwrap();
@@ -113,7 +113,7 @@ async fn look_on() {
     settle().await;
     assert_eq!(dropped.load(Ordering::SeqCst), 11);
     nothing_kept(&runtime);
-    // Else the runtime and what it keeps would hold each other.
+    // Break the cycle between the runtime and the agents that it keeps.
     watched.lock().unwrap().take();
 }
 

@@ -1,4 +1,4 @@
-//! A run that goes on takes its place like a new one.
+//! A continued run takes its slot and its session as a new run does.
 
 use quell_actors::{
     CancelOutcome, CancelReason, CancelRequest, EventKind, NewRun, Outcome, RunStatus, Runtime,
@@ -62,7 +62,7 @@ async fn a_run_that_finds_no_place_stays_paused() {
     runtime.continue_run(run.id(), approve()).await.unwrap();
     assert!(matches!(ended(&run).await, Outcome::Completed(_)));
 
-    // Nor does it wait beyond all bounds for its session.
+    // The limit on runs that wait for a session holds for it too.
     let runtime = Runtime::builder()
         .config(RuntimeConfig {
             max_waiting_in_session: 0,

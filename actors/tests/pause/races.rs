@@ -1,4 +1,4 @@
-//! Going on is done once, whoever else wants it, or wants something else, at the same time.
+//! A run is continued once, whatever other calls race with it.
 
 use std::{
     sync::{
@@ -52,7 +52,7 @@ async fn on_many_threads_one_continue_wins_and_no_slot_is_lost() {
                 .start(&agent, NewRun::new("Pay.").session("s"))
                 .await
                 .unwrap();
-            // Some come as soon as the pause is decided, others when it is stored.
+            // Some racers call as soon as the pause is decided, others when it is stored.
             let barrier = Arc::new(Barrier::new(4));
             let racers = (0..4).map(|racer| {
                 let (runtime, run, barrier) = (runtime.clone(), run.clone(), barrier.clone());
@@ -139,7 +139,7 @@ async fn of_two_processes_that_continue_one_is_fenced_before_it_does_anything() 
         runtime.add_agent(&agent);
         runtime.get(id).await.unwrap().unwrap();
     }
-    // The second process has read the run before the first goes on, and its append comes after.
+    // The second process reads the run before the first one continues it, and appends afterwards.
     views[1].freeze_after(0);
     let held = runtimes[1].get(id).await.unwrap().unwrap();
     let second = tokio::spawn({
@@ -225,7 +225,7 @@ async fn a_run_that_goes_on_cannot_be_deleted_under_the_feet_of_its_actor() {
     assert_eq!(runtime.cancel(run.id()).await, status);
 }
 
-/// Continues a run as soon as it is woken and the run is paused: inside the call that wakes.
+/// A waker that continues a paused run inside the call that wakes it.
 struct Hasty {
     runtime: Runtime,
     run: Run,

@@ -1,4 +1,4 @@
-//! Who watched a run before its pause watches it after.
+//! A reader from before a pause keeps reading after it.
 
 use quell_actors::{EventKind, Outcome, RunStatus, Runtime, run::SteerOutcome, sim::Gate};
 
@@ -60,7 +60,7 @@ async fn words_for_a_paused_run_come_too_late() {
         .await
         .unwrap();
     settle().await;
-    // Said while the model speaks, and then the run is paused.
+    // Steered while the model speaks, before the run is paused.
     let early = run.steer("Wait.");
     gate.open();
     let status = RunStatus::Paused;

@@ -1,4 +1,4 @@
-//! Runs that die at a chosen event, come back, and may die again.
+//! Runs whose process dies at a chosen event, is started again, and may die again.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -16,20 +16,20 @@ use crate::support::{
     tools::{Ledger, Recorder},
 };
 
-/// What is played: a run, and what is done to it on the way.
+/// A scenario: a run, and what happens to it.
 pub(super) struct Play {
-    /// Makes the agent, with tools that note what they do.
+    /// Makes the agent, with tools that record their calls.
     pub(super) agent: fn(&Ledger, OnCrash, Recorder) -> Agent,
     pub(super) model: fn() -> quell_actors::sim::Storyteller,
-    /// Cancels the run when it has so many events.
+    /// Cancels the run at this event.
     pub(super) cancel_at: Option<u64>,
-    /// Says something to the run when it has so many.
+    /// Steers the run at this event.
     pub(super) steer_at: Option<u64>,
     /// Calls that may be made more than once.
     pub(super) repeatable: &'static [&'static str],
 }
 
-/// One store, and the processes that come and go.
+/// One store, and the processes that use it one after another.
 pub(super) struct Stage {
     pub(super) store: SharedStore,
     pub(super) ledger: Ledger,
@@ -52,14 +52,14 @@ impl Stage {
         }
     }
 
-    /// The first process: it dies after so many appends, or comes to the end.
+    /// The first process: it dies after so many appends, or finishes.
     pub(super) async fn first(&self, appends: u64) -> Process {
         let store = self.store.another();
         store.freeze_after(appends);
         let runtime = on(&store).await;
         let run = NewRun::new("Do it.").id(self.id).session("s");
         let (started, agent) = (runtime.clone(), self.agent.clone());
-        // It is not accepted if not even its start is stored.
+        // The start does not return if it cannot be stored.
         tokio::spawn(async move { started.start(&agent, run).await });
         settle().await;
         let process = Process { store, runtime };
@@ -69,7 +69,7 @@ impl Stage {
         process
     }
 
-    /// The next process, which dies after so many appends, or comes to the end.
+    /// The next process, which dies after so many appends, or finishes.
     pub(super) async fn next(&self, appends: u64) -> (Process, Option<Recovered>) {
         let store = self.store.another();
         store.freeze_after(appends);
@@ -87,12 +87,13 @@ impl Stage {
                 }
                 (process, Some(recovered))
             }
-            // It died while it opened, and nobody has its runtime.
+            // It died during `open`, so there is no runtime.
             () = store.frozen() => (Process { runtime: Runtime::new(), store }, None),
         }
     }
 
-    /// Plays until the run has ended or the process is dead: approves, and cancels and steers where the play says so.
+    /// Plays until the run has ended or the process is dead: approves calls, and cancels and steers as the scenario
+    /// says.
     async fn act(&self, process: &Process, run: &Run) {
         let mut events = run.events();
         while let Some(event) = tokio::select! {
@@ -124,7 +125,7 @@ impl Stage {
         settle().await;
     }
 
-    /// What is stored must keep every promise, once the run has ended.
+    /// Checks the stored events of the ended run.
     pub(super) async fn check(&self) -> Outcome {
         let events = self.store.stored(self.id).await;
         let outcome = check_history(&events);
@@ -193,7 +194,7 @@ impl Stage {
         assert!(used >= sum && used < 100_000, "{used} {sum} {events:#?}");
     }
 
-    /// The next question of the session is one that a provider takes.
+    /// Checks that a provider would accept the next question of the session.
     pub(super) async fn check_next(&self) {
         let (runtime, recovered) = reopened(&self.store, &[]).await;
         assert_eq!(recovered, Recovered::default(), "all was settled before");
@@ -215,7 +216,7 @@ impl Stage {
     }
 }
 
-/// A process, by what it has.
+/// A process: its view of the store, and its runtime.
 pub(super) struct Process {
     pub(super) store: SharedStore,
     pub(super) runtime: Runtime,

@@ -1,4 +1,4 @@
-//! The log is cut at every event, and then again at every event of what came back.
+//! The log is cut at every event, and then again at every event of the recovered run.
 
 use quell_actors::{
     Agent, Outcome, RunStatus,
@@ -43,7 +43,7 @@ static WORDS: Play = Play {
     repeatable: &[],
 };
 
-/// Calls at the same time and one after another, of every kind but those that wait.
+/// Calls in parallel and in sequence, of every kind except those that need approval.
 static CALLS: Play = Play {
     agent,
     model: || {
@@ -61,7 +61,7 @@ static CALLS: Play = Play {
     repeatable: &["look"],
 };
 
-/// Calls that wait for a person, beside others, twice.
+/// Calls that need approval, beside others, twice.
 static APPROVALS: Play = Play {
     agent,
     model: || {
@@ -77,7 +77,7 @@ static APPROVALS: Play = Play {
     repeatable: &["ask"],
 };
 
-/// A cancel while a call is at work that must finish.
+/// A cancel while a call is running that must finish.
 static CANCELLED: Play = Play {
     agent,
     model: || {
@@ -90,7 +90,7 @@ static CANCELLED: Play = Play {
     repeatable: &[],
 };
 
-/// Somebody speaks while the model does.
+/// A steer while the model speaks.
 static STEERED: Play = Play {
     agent,
     model: || Storyteller::new("all is done"),
@@ -101,7 +101,7 @@ static STEERED: Play = Play {
 
 static PLAYS: [&Play; 5] = [&WORDS, &CALLS, &APPROVALS, &CANCELLED, &STEERED];
 
-/// How a run ends that was found so.
+/// The final status of a run that was found with this status.
 fn expected(found: Option<RunStatus>, on_crash: OnCrash) -> Option<RunStatus> {
     match (found?, on_crash) {
         (RunStatus::Pending | RunStatus::Paused, _) => Some(RunStatus::Completed),
@@ -148,7 +148,7 @@ async fn a_run_that_is_cut_at_any_event_is_settled_and_keeps_every_promise() {
                 }
                 nothing_kept(&second.runtime);
 
-                // What is stored stays, and the old owner, who comes to life again, is fenced.
+                // Stored events stay, and the old owner is fenced when it runs again.
                 let after = stage.store.stored(stage.id).await;
                 assert_eq!(after[..before.len()], before);
                 if status.is_some_and(|status| !status.is_ended()) {

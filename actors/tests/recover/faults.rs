@@ -1,4 +1,4 @@
-//! A store that fails while it is recovered: what could not be settled is said, and the rest is.
+//! A store that fails during recovery: runs that could not be settled are reported, the others are settled.
 
 use quell_actors::{
     Agent, RunStatus, Runtime, agent::OnCrash, error::EventsError, runtime::RuntimeConfig,

@@ -1,4 +1,4 @@
-//! Who is not the owner any more does nothing more.
+//! A process that no longer owns a run does nothing more for it.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn an_owner_that_was_only_slow_is_fenced_and_its_readers_are_told() {
     let (second, recovered) = reopened(&store, &[&agent]).await;
     assert_eq!(recovered.resumed, [run.id()]);
     let resumed = second.get(run.id()).await.unwrap().unwrap();
-    // The first goes on to speak, and is heard by nobody.
+    // The first process continues to speak, and nothing of it is stored.
     gate.open();
     assert!(run.outcome().await.is_err());
     assert!(matches!(ended(&resumed).await, Outcome::Completed(_)));
@@ -71,7 +71,7 @@ fn a_process_that_is_gone_in_the_middle_of_its_work_is_found_and_settled() {
         settle().await;
         [sending.id(), waiting.id(), talking.id()]
     });
-    // A tokio runtime that is dropped still ends its runs; a process that is killed does not come to that.
+    // A dropped tokio runtime still ends its runs; a killed process cannot.
     store.freeze_after(0);
     drop(first);
 
@@ -84,7 +84,7 @@ fn a_process_that_is_gone_in_the_middle_of_its_work_is_found_and_settled() {
         assert_eq!(recovered.requeued, [ids[1]]);
         let run = runtime.get(ids[1]).await.unwrap().unwrap();
         assert!(matches!(ended(&run).await, Outcome::Completed(_)));
-        // It waited for the one before it, and now knows what became of that.
+        // It waited for the run before it, and its history shows how that one ended.
         let first = &model.asked()[0];
         let unknown = first
             .iter()

@@ -1,5 +1,4 @@
-//! Recovery: whatever moment a process dies in, each of its runs is settled once, and nothing is done twice that must not
-//! be.
+//! Recovery: whenever a process dies, each of its runs is settled once, and no call is repeated that must not be.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../support/mod.rs"]
@@ -30,7 +29,7 @@ async fn reopened(store: &SharedStore, agents: &[&Agent]) -> (Runtime, Recovered
     recover.open(store.another()).await.unwrap()
 }
 
-/// An agent whose model connects and says nothing.
+/// An agent whose model connects and then produces nothing.
 fn hanging() -> Agent {
     support::poet(Storyteller::endless().stall_at(0))
 }

@@ -1,4 +1,4 @@
-//! What is known of a run is the same after a crash as it was before.
+//! A run looks the same after a crash as before it.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use quell_actors::{Agent, Outcome, Runtime, agent::OnCrash, sim::Storyteller, us
 use super::{on, reopened};
 use crate::support::{ended, partial, shared::SharedStore};
 
-/// An agent with much to read, whose model says three words and no numbers.
+/// An agent with a long input, whose model says three words and reports no usage.
 fn agent() -> Agent {
     Agent::builder("poet", Storyteller::new("one two three four").stall_at(3))
         .instructions("Be kind. ".repeat(500))

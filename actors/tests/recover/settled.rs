@@ -1,4 +1,4 @@
-//! What becomes of each kind of run that a crash has left.
+//! How each kind of run is settled after a crash.
 
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ async fn a_run_that_had_not_begun_begins_if_its_agent_is_known() {
             let run = runtime.get(*id).await.unwrap().unwrap();
             let outcome = ended(&run).await;
             assert_eq!(matches!(outcome, Outcome::Completed(_)), known);
-            // One after another, in the order in which they came.
+            // One after another, in the order in which they were started.
             let at = all_events(&run).await.last().map(|last| last.at);
             assert!(!known || before < at);
             before = at;
@@ -149,7 +149,7 @@ async fn paused_runs_wait_on_and_are_not_touched() {
     }
 }
 
-/// A parent at work whose tool has started a child of this agent.
+/// An active run whose tool has started a child with this agent.
 async fn family(store: &SharedStore, child: &Agent, on_crash: OnCrash) -> [RunEvent; 2] {
     let runtime = on(store).await;
     let (starts, agent) = (runtime.clone(), child.clone());

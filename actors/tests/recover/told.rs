@@ -1,4 +1,4 @@
-//! What goes on after a crash is told what became of its calls, and what it may do again.
+//! A resumed run learns how its calls ended, and which may be repeated.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! What a start does while the session has another run, whatever that is at.
+//! Starting a run while the session has another run, in each state of that one.
 
 use futures::FutureExt;
 use quell_actors::{
@@ -42,7 +42,7 @@ async fn a_second_run_may_be_refused_and_leaves_nothing() {
     let refused = runtime.start(&quick(), when(WhenBusy::Reject).id(id)).await;
     assert!(is_busy(&refused), "{refused:?}");
     assert!(runtime.get(id).await.unwrap().is_none());
-    // Other sessions, and runs without one, are none of its concern.
+    // Other sessions, and runs without one, are not affected.
     for run in [NewRun::new("Sing.").session("t"), NewRun::new("Sing.")] {
         let other = runtime
             .start(&quick(), run.when_busy(WhenBusy::Reject))
@@ -82,7 +82,7 @@ async fn a_run_may_begin_beside_another_and_the_next_waits_for_both() {
     nothing_kept(&runtime);
 }
 
-/// Runs of the session that are on their way out, and how they get there.
+/// A run of the session that is cancelling, and cannot end before `never` opens.
 async fn cancelling(runtime: &Runtime, never: &Gate) -> Run {
     let model = Storyteller::new("done").calling("move", json!({}));
     let tool = Ledger::default()

@@ -1,4 +1,4 @@
-//! The end of a runtime, of its supervisor, and of whoever starts, while runs wait for a session.
+//! The end of a runtime, of its supervisor, or of the starting task, while runs wait for a session.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the model is shown of what was said before.
+//! The history of a session that the model gets.
 
 use std::time::Duration;
 
@@ -200,7 +200,7 @@ async fn big_sessions_and_big_runs_are_read_whole_where_they_are_asked_for() {
     done(&runtime, &agent, "long").await;
     let quick = Agent::builder("poet", Storyteller::new("re").pace(Duration::ZERO));
     let quick = quick.history_runs(0).build().unwrap();
-    // Runs of one millisecond are told apart by their ids, which sort by time.
+    // Runs of the same millisecond are ordered by their ids, which sort by time.
     for n in 0..600 {
         done(&runtime, &quick, &format!("{n}")).await;
     }

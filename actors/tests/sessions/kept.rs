@@ -1,4 +1,4 @@
-//! Sessions as they are kept: listed, named, deleted.
+//! Stored sessions: listed, named, deleted.
 
 use quell_actors::{
     Agent, CancelReason, EventKind, NewRun, RunStatus, Runtime,
@@ -138,7 +138,7 @@ async fn a_deleted_session_leaves_nothing_whatever_its_runs_were_at() {
     ended(&other).await;
     settle().await;
     nothing_kept(&runtime);
-    // It may be made again.
+    // The session can be created again.
     ended(&runtime.start(&quick, in_s("Sing.")).await.unwrap()).await;
 }
 
@@ -185,7 +185,7 @@ async fn nothing_of_a_session_is_started_or_named_while_it_is_deleted() {
     assert_eq!(runtime.session("s").await.unwrap(), None);
     settle().await;
     nothing_kept(&runtime);
-    // One that is given up closes nothing for ever.
+    // A dropped delete does not block the session.
     drop(Box::pin(runtime.delete_session("s")));
     ended(&runtime.start(&agent, in_s("Sing.")).await.unwrap()).await;
 }

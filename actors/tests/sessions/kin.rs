@@ -1,4 +1,4 @@
-//! Runs that runs start, in the same session and in others.
+//! Child runs, in their parent's session and in others.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::support::{
     until,
 };
 
-/// A tool that starts a run of `agent` in `session`, waits for it if it `waits`, and tells what it started.
+/// A tool that starts a run of `agent` in `session`, waits for it if `waits`, and sends its handle.
 fn delegate(
     runtime: &Runtime,
     agent: &Agent,
@@ -83,7 +83,7 @@ async fn a_child_that_waited_for_another_session_does_not_wait_for_a_slot_too() 
     let run = runtime.start(&parent(tool), in_s("Do it.")).await.unwrap();
     let child = heard.recv().await.unwrap();
     assert_eq!(child.status(), RunStatus::Pending);
-    // Somebody else takes the slot that becomes free.
+    // Another run takes the slot that becomes free.
     let taker = runtime
         .start(&poet(Storyteller::endless().stall_at(0)), "Sing.")
         .await
@@ -152,7 +152,7 @@ async fn a_child_of_a_run_that_has_ended_is_refused_and_leaves_nothing() {
     });
     let run = runtime.start(&parent(leak), in_s("Do it.")).await.unwrap();
     let context = contexts.recv().await.unwrap();
-    // Its cancel is decided, and it has not ended: it is to stop, and starts no other.
+    // Its cancel is decided, but it has not ended: it cannot start child runs any more.
     run.cancel();
     let agent = poet(Storyteller::new("la"));
     let id = quell_actors::RunId::new();

@@ -1,4 +1,5 @@
-//! Sessions: one writer at a time, an order that holds, a history that providers take, and nothing left of what is over.
+//! Sessions: one writer at a time, a fixed order, a history that providers accept, and nothing left in memory
+//! afterwards.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../support/mod.rs"]
@@ -32,12 +33,12 @@ fn when(busy: WhenBusy) -> NewRun {
     in_s("Sing.").when_busy(busy)
 }
 
-/// An agent that answers when `gate` lets it.
+/// An agent that answers when `gate` opens.
 fn gated(gate: &Gate) -> Agent {
     poet(Storyteller::new("la la").gate(gate))
 }
 
-/// A run of the session that is at work until `gate` is opened.
+/// Starts a run of the session that is active until `gate` opens.
 async fn busy(runtime: &Runtime, gate: &Gate) -> Run {
     let run = runtime.start(&gated(gate), in_s("Sing.")).await.unwrap();
     settle().await;

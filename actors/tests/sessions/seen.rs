@@ -1,4 +1,4 @@
-//! What is seen of a session's run holds for the next start.
+//! A caller that has seen a run's ending finds its session free.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn who_has_seen_an_ending_finds_the_session_free() {
         let new = || NewRun::new("Sing.").session("s");
         let first = runtime.start(&quick, new()).await.unwrap();
         guarded(ended(&first)).await;
-        // It has the session, so it is the one that is interrupted.
+        // The second run has the session, so the third interrupts it.
         let second = runtime.start(&endless, new()).await.unwrap();
         let third = new().when_busy(WhenBusy::Interrupt);
         let third = runtime.start(&quick, third).await.unwrap();

@@ -1,4 +1,4 @@
-//! Who comes when: sessions and slots together.
+//! The order of runs: sessions and slots together.
 
 use futures::future::join_all;
 use quell_actors::{
@@ -26,7 +26,7 @@ async fn runs_of_a_session_go_in_the_order_in_which_they_came() {
         for (_, run) in runs.iter().filter(|(of, _)| *of == session) {
             assert!(matches!(ended(run).await, Outcome::Completed(_)));
             let events = all_events(run).await;
-            // It begins after the one before it has ended.
+            // It starts after the run before it has ended.
             assert!(last <= Some(events[1].at), "{session}");
             last = events.last().map(|event| event.at);
         }

@@ -1,4 +1,4 @@
-//! Waiting for a session: bounded, visible, and over at once when it is cancelled.
+//! Waiting for a session: bounded, visible, and ended at once by a cancel.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tools that block their threads, on a real clock: gates decide the order, and nothing is measured.
+//! Tools that block their threads, on a real clock. Gates decide the order; no time is measured.
 
 use std::sync::{
     Arc, Mutex,
@@ -20,7 +20,7 @@ use super::{
     support::{all_events, guarded, nothing_left},
 };
 
-/// A tool on a thread of its own that waits for a word, and what it was told.
+/// A tool on its own thread that waits for a message, and flags for its start and end.
 struct Thread {
     tool: AnyTool,
     say: mpsc::Sender<()>,
@@ -104,7 +104,7 @@ async fn a_thread_that_is_given_time_is_told_and_heard() {
     }
 }
 
-/// Both threads of the pool are busy, so a call waits for one, and must not get it when its run is over.
+/// The only thread of the pool is busy, so a call waits for it, and must not start once its run has ended.
 #[test]
 fn a_call_that_waits_for_a_thread_is_not_begun_after_the_cancel() {
     for on_cancel in [OnCancel::Drop, OnCancel::Finish] {
@@ -134,7 +134,7 @@ fn a_call_that_waits_for_a_thread_is_not_begun_after_the_cancel() {
             drop((say, free));
             let outcome = guarded(ended(&run)).await;
             guarded(blocker).await.unwrap();
-            // Whatever waits for a thread gets one in its turn.
+            // Everything that waited for a thread before this has had it.
             guarded(tokio::task::spawn_blocking(|| ())).await.unwrap();
             assert!(!is_in.load(Ordering::SeqCst), "it is not begun");
             if on_cancel == OnCancel::Finish {
@@ -144,7 +144,7 @@ fn a_call_that_waits_for_a_thread_is_not_begun_after_the_cancel() {
     }
 }
 
-/// An asynchronous tool that should not do it blocks a worker of tokio's. Its run ends all the same, and says so.
+/// An asynchronous tool wrongly blocks a worker thread of tokio. Its run still ends, and reports it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_cancel_is_heard_while_a_tool_blocks_its_worker() {
     let runtime = Runtime::new();

@@ -1,4 +1,4 @@
-//! Nothing that a tool or a model says grows without a bound.
+//! The output of tools and models is bounded.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::{
 
 const MANY: usize = 1024 * 1024;
 
-/// The longest fault that is kept whole.
+/// The longest error text that is kept whole.
 const MOST: usize = 64 * 1024;
 
 fn tools() -> Vec<AnyTool> {
@@ -122,7 +122,7 @@ async fn a_call_that_the_log_has_no_room_for_is_not_made() {
 
 #[tokio::test(start_paused = true)]
 async fn what_refused_calls_are_told_counts() {
-    // Each is refused with as many words as it has, and nothing else is said.
+    // Each refusal is as long as its call, and there is no other output.
     let calls = (0..100).map(|at| call(at, "", &"x".repeat(40), "{}"));
     let model = Scripted::new().answer(calls.chain([wants_tools()]));
     let agent = clerk(model).tool(super::echo()).limits(with_log(12_000));

@@ -1,4 +1,4 @@
-//! The loop itself.
+//! The loop of model and tools itself.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A cancel in each state that a tool can be in. No time passes but what a tool is given.
+//! A cancel in each state of a tool. No time passes except a tool's grace.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// A run that calls these tools, all of which are at work.
+/// Starts a run that calls these tools, and waits until all of them are running.
 async fn at_work(
     how: How,
     runtime: &Runtime,
@@ -229,7 +229,7 @@ async fn whoever_watches_sees_the_cancel_while_tools_are_awaited() {
             ..Limits::default()
         };
         let run = at_work(how, &runtime, &tools, &alive, limits).await;
-        // Nobody awaits an answer to a limit.
+        // A limit has no caller that waits for it.
         let before = Instant::now();
         until(&run, |kind| {
             matches!(kind, EventKind::CancelRequested { .. })
@@ -334,7 +334,7 @@ async fn a_shutdown_waits_no_longer_than_it_may_for_a_call_that_must_finish() {
 
 #[tokio::test(start_paused = true)]
 async fn a_model_that_fails_has_no_calls_to_end() {
-    // The pieces of its calls came, and its answer did not end.
+    // The pieces of its calls arrived, but its answer did not finish.
     let model = super::calls(&["echo"]).cut_off_at(2);
     let agent = clerk(model).tool(super::echo()).build().unwrap();
     let run = start(How::Own, &Runtime::new(), &agent).await;

@@ -1,4 +1,4 @@
-//! Runs that a tool starts: they end with the run whose tool it is, and never wait for it.
+//! Runs that a tool starts: they end together with the run of that tool.
 
 use std::sync::{Arc, Mutex};
 
@@ -31,7 +31,7 @@ impl Started {
     }
 }
 
-/// A tool that has another agent answer, as a child of the run it is called by.
+/// A tool that asks another agent, as a child of the calling run.
 fn asks(
     runtime: &Runtime,
     agent: Agent,
@@ -130,7 +130,7 @@ async fn children_are_cancelled_with_their_parent_and_named_in_its_receipt() {
                 .build()
                 .unwrap();
             let run = start(how, &runtime, &agent).await;
-            // Two children, and each has one.
+            // Two children, and each has a child of its own.
             eventually(|| started.runs().len() == 4).await;
             run.cancel().await;
             let outcome = ended(&run).await;
@@ -193,7 +193,7 @@ async fn a_child_that_outlives_its_call_is_cancelled_when_its_parent_ends() {
     nothing_left(&runtime);
 }
 
-/// A context that its call has given away.
+/// A run, and the context that one of its calls has sent away.
 async fn leaked(runtime: &Runtime, cancelled: bool) -> (Run, ToolContext) {
     let (give, mut take) = tokio::sync::mpsc::unbounded_channel::<ToolContext>();
     let tool = tool::from_schema(

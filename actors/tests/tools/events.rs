@@ -1,5 +1,5 @@
-//! A cancel at every moment of a run with tools. On one thread with a clock that stands still, a moment is a turn of the
-//! scheduler, and there are no others.
+//! A cancel at every possible time of a run with tools. On one thread with a paused clock, each poll of the scheduler
+//! is one such time, and there are no others.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::{
     support::{FaultyStore, nothing_left, opened},
 };
 
-/// Does nothing for a few turns of the scheduler.
+/// A tool that yields a few times.
 fn takes(
     name: &str,
     turns: u32,
@@ -59,7 +59,7 @@ fn agent(alive: &Alive) -> Agent {
         .unwrap()
 }
 
-/// Cancels a run after so many turns of the scheduler. Answers whether it had ended before.
+/// Cancels a run after `turns` yields. Returns whether it had ended before.
 async fn cut_after(
     turns: u32,
     runtime: &Runtime,
@@ -82,7 +82,7 @@ async fn cut_after(
     };
     for _ in 0..turns {
         if let Some(store) = store {
-            // A slow store: one append for each turn.
+            // A slow store: one append for each yield.
             store.let_through(1);
         }
         yield_now().await;

@@ -1,4 +1,4 @@
-//! How calls fail: the model is told, and the run goes on.
+//! Failing calls: the model gets the error, and the run continues.
 
 use quell_actors::{
     Outcome, Runtime, ToolContext,
@@ -24,7 +24,7 @@ struct Sum {
     b: i64,
 }
 
-/// Arguments, or output, whose author made a mistake.
+/// An input or output type whose serde code panics.
 struct Panics;
 
 impl<'de> Deserialize<'de> for Panics {
@@ -49,7 +49,7 @@ impl JsonSchema for Panics {
     }
 }
 
-/// Something to panic with that panics again when it is dropped.
+/// A panic payload that panics again when it is dropped.
 struct Twice;
 
 impl Drop for Twice {
@@ -107,7 +107,7 @@ fn tools() -> Vec<AnyTool> {
     ]
 }
 
-/// One call of `name`, with its result as the model is told it.
+/// Makes one call of `name`, and returns its result as the model gets it.
 async fn told(name: &str, arguments: &str) -> String {
     let mut told = Vec::new();
     for how in BOTH {

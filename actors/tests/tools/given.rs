@@ -35,7 +35,7 @@ async fn started(run: &quell_actors::Run) -> Arc<Started> {
     }
 }
 
-/// What tools were given: their user, and their context.
+/// The users and contexts that tools got.
 #[derive(Clone, Default)]
 struct Given(Arc<Mutex<Vec<(Option<String>, Context)>>>);
 
@@ -144,7 +144,7 @@ async fn a_child_is_for_the_user_of_its_parent_unless_it_is_for_another() {
             (Some(run.id()), &None)
         );
 
-        // Whoever watches the runtime is told whose each run is.
+        // A watcher of the runtime sees the user of each run.
         let mut seen = 0;
         while let Ok(change) = heard.try_recv() {
             let change = change.unwrap();

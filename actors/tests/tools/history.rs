@@ -1,4 +1,4 @@
-//! What every history with calls of tools keeps.
+//! What must hold for every history with tool calls.
 
 use std::collections::HashMap;
 
@@ -10,12 +10,12 @@ use quell_actors::{
 struct Call {
     started: bool,
     result: Option<Option<ToolFault>>,
-    /// It had no result when the cancel was accepted.
+    /// Whether it had no result when the cancel was accepted.
     open_at_cancel: bool,
 }
 
-/// Every call that was asked for has exactly one result, in the order asked, started, result; nothing comes for it after
-/// that; the model is never asked with a call open; and the receipt names each call that was open, and how it ended.
+/// Checks that every requested call has exactly one result, in the order requested, started, result, and no event after
+/// it; that the model is never asked while a call is open; and that the receipt names each open call, and how it ended.
 pub(crate) fn check(events: &[RunEvent]) {
     let mut calls: HashMap<String, Call> = HashMap::new();
     for event in events {
@@ -125,7 +125,7 @@ fn result(
     call.result = Some(fault);
 }
 
-/// A model as strict as providers are takes what this session has been through.
+/// Checks that a model as strict as a provider accepts the history of this session.
 pub(crate) async fn goes_on(runtime: &Runtime, session: &str) {
     let strict = super::clerk(Storyteller::new("fine")).build().unwrap();
     let next = NewRun::new("And now?").session(session);

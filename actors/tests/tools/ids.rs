@@ -1,4 +1,4 @@
-//! Each call has an id of its own in its run, whatever its model says.
+//! Each call has a unique id in its run, whatever id the model gives.
 
 use quell_actors::{
     EventKind, Runtime,
@@ -128,7 +128,7 @@ async fn calls_count_whatever_the_finish_is_called() {
         let run = start(How::Own, &Runtime::new(), &agent).await;
         assert_eq!(ended(&run).await.text(), "so end");
     }
-    // And one that says so without calling anything has ended.
+    // An answer with this finish reason but without calls ends the run.
     let model = Scripted::new()
         .answer([text("so"), wants_tools()])
         .answer([stop()]);

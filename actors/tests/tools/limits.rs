@@ -1,4 +1,4 @@
-//! Limits on turns, calls and tokens. Zero means zero, and none means none.
+//! Limits on turns, calls and tokens. Zero means zero, and `None` means no limit.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ async fn run(how: How, model: impl quell_actors::Model, limits: Limits) -> (Run,
     (run, outcome)
 }
 
-/// Expects the run to be cut by the limit of this name.
+/// Expects that the limit of this name has cancelled the run.
 fn cut_by(outcome: &Outcome, limit: &str) {
     let receipt = &partial(outcome).receipt;
     assert_eq!(receipt.reason, CancelReason::Budget);
@@ -60,7 +60,7 @@ async fn a_model_is_asked_as_often_as_it_may_be() {
     // Exactly as many as it needs are enough.
     let (_, outcome) = run(How::Own, super::calls(&["echo"]), turns(Some(2))).await;
     assert_eq!(outcome.text(), "all done");
-    // The default is a limit, and none is none.
+    // The default is a limit, and `None` is not.
     let for_ever = || {
         let model = Storyteller::new("never")
             .calling("echo", json!({}))
@@ -195,7 +195,7 @@ async fn the_providers_number_counts_where_it_gives_one() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_and_their_results_count_too() {
-    // The calls are words of the model's.
+    // Calls count as output of the model.
     let long = json!({ "text": "x".repeat(4_000) }).to_string();
     let model = Scripted::new().answer([call(0, "a", "echo", &long), wants_tools()]);
     let (run, outcome) = run(How::Own, model, tokens(500)).await;
@@ -203,7 +203,7 @@ async fn calls_and_their_results_count_too() {
     assert!(!names(&all_events(&run).await).contains(&"tool_call_started".to_owned()));
     assert!(outcome.usage().output_tokens >= 1_000);
 
-    // What a tool returns is read by the model, so it is not asked again.
+    // A tool's result counts as input of the model, so it is not asked again.
     let model = Scripted::new().answer([call(0, "a", "long", "{}"), usage(10, 10), wants_tools()]);
     let tool = quell_actors::tool::from_fn("long", "", |(): (), _| async { Ok("x".repeat(4_000)) });
     let agent = clerk(model.clone())

@@ -1,4 +1,4 @@
-//! Runs with tools under a supervisor of somebody else's, which stops or kills them.
+//! Runs with tools under a foreign supervisor, which stops or kills them.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// A run with one call of each kind at work, and its supervisor.
+/// A run with one running call of each kind, and its supervisor.
 async fn at_work(
     runtime: &Runtime,
     alive: &Alive,

@@ -1,5 +1,5 @@
-//! The agent loop: a model, its tools, the model again. Parallel calls, and how each comes to exactly one result in the
-//! store: by itself, by a cancel, a limit, a timeout or a fault.
+//! The agent loop: a model, its tools, the model again. With parallel calls, each of which gets exactly one result in
+//! the store: its own, or one from a cancel, a limit, a timeout or a fault.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "../support/mod.rs"]
@@ -45,7 +45,7 @@ use quell_actors::{
 use serde_json::{Value, json};
 use support::{foreign, start_under};
 
-/// How a run's actor waits: under the runtime's own supervisor, or under somebody else's.
+/// The supervisor of a run: the runtime's own, or a foreign one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
     Own,
@@ -61,19 +61,19 @@ async fn start(how: How, runtime: &Runtime, agent: &Agent) -> Run {
     }
 }
 
-/// An agent whose failed requests are not repeated.
+/// An agent that never retries a request.
 fn clerk(model: impl Model) -> AgentBuilder {
     Agent::builder("clerk", model).retry(RetryPolicy::none())
 }
 
-/// Runs to its end, with its history checked, calls of tools included.
+/// Waits for the end of a run, and checks its history, tool calls included.
 async fn ended(run: &Run) -> Outcome {
     let outcome = support::ended(run).await;
     history::check(&support::all_events(run).await);
     outcome
 }
 
-/// Lets everything that can go on do so. For a clock that stands still.
+/// Lets every task run that can, under a paused clock.
 async fn settle() {
     for _ in 0..64 {
         tokio::task::yield_now().await;
@@ -87,12 +87,12 @@ async fn eventually(holds: impl Fn() -> bool) {
     }
 }
 
-/// The same on a real clock, where a thread is at work.
+/// The same on a real clock, for tools with their own thread.
 async fn really(holds: impl Fn() -> bool) {
     support::guarded(eventually(holds)).await;
 }
 
-/// A tool that answers with the text it is given.
+/// A tool that returns its input text.
 fn echo() -> AnyTool {
     tool::from_schema(
         "echo",
@@ -125,7 +125,7 @@ impl Drop for Inside {
     }
 }
 
-/// A tool that says that it is at work, and then waits at `gate`.
+/// A tool that counts as `alive` while it waits at `gate`.
 fn waits(name: &str, gate: &Gate, alive: &Alive, on_cancel: OnCancel) -> AnyTool {
     let (gate, alive) = (gate.clone(), alive.clone());
     let call = move |_: Value, _: ToolContext| {
@@ -139,7 +139,7 @@ fn waits(name: &str, gate: &Gate, alive: &Alive, on_cancel: OnCancel) -> AnyTool
     tool::from_schema(name, "Waits.", json!({"type": "object"}), call).on_cancel(on_cancel)
 }
 
-/// A model that calls these tools at once, and then says two words. It takes no time, which [`eventually`] needs.
+/// A model that calls these tools together, and then says two words. It takes no time, as [`eventually`] needs.
 fn calls(names: &[&str]) -> Storyteller {
     let model = Storyteller::new("all done").pace(Duration::ZERO);
     names

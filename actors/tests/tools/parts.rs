@@ -1,5 +1,4 @@
-//! What a provider wants to be given back with an answer: it is stored, given back to that provider and to no other, and
-//! never shown.
+//! Parts of an answer that a provider wants back: they are stored, returned to that provider only, and never shown.
 
 use std::sync::Arc;
 
@@ -27,7 +26,7 @@ fn thinks(words: &str) -> ModelChunk {
     ModelChunk::Reasoning(words.into())
 }
 
-/// An answer that thinks, signs its thought, and calls `echo`.
+/// An answer with reasoning, a signature for it, and a call of `echo`.
 fn signed() -> [ModelChunk; 6] {
     [
         thinks("Let me "),
@@ -43,7 +42,7 @@ fn parts() -> ProviderParts {
     ProviderParts::new("p", vec![json!({"signature": "s-1"}), json!("s-2")])
 }
 
-/// What is given back with each message of the model.
+/// The parts that are returned with each assistant message.
 fn given(asked: &[Message]) -> Vec<Option<&ProviderParts>> {
     let model = |message: &&Message| matches!(message, Message::Assistant { .. });
     asked.iter().filter(model).map(Message::provider).collect()
@@ -104,7 +103,7 @@ async fn another_provider_is_given_nothing_of_it() {
         let texts = format!("{:?}", asked[0]);
         assert!(!texts.contains("think"), "{texts}");
     }
-    // It is still there for the one that gave it.
+    // The provider that gave it still gets it back.
     run_in(&runtime, &agent(&model), "s").await;
     let asked = model.requests();
     assert!(given(asked.last().unwrap()).iter().any(Option::is_some));
@@ -185,7 +184,7 @@ async fn parts_are_bounded_and_count_for_the_size_of_the_log() {
     assert_eq!(by, Some("max_log_bytes"));
 }
 
-/// A part is something of an answer: whoever heard it is not asked again for the same.
+/// A part counts as output: once it has come, the request is not retried.
 #[tokio::test(start_paused = true)]
 async fn a_request_is_not_repeated_once_a_part_was_heard() {
     use quell_actors::model::{ModelError, ModelErrorKind, Retry};

@@ -1,4 +1,4 @@
-//! What a run may cost, to the millionth.
+//! The cost of a run, exact to the millionth.
 
 use quell_actors::{
     CancelReason, Outcome, Runtime,

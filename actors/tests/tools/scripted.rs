@@ -1,4 +1,4 @@
-//! A model that says what a test tells it, chunk by chunk, and keeps what it was asked.
+//! A model that answers with a test's chunks, and records its requests.
 
 use std::{
     collections::VecDeque,
@@ -14,7 +14,7 @@ use quell_actors::{
     sim::{Gate, check_chat},
 };
 
-/// Its answers, first to last. When they are all given it says "end".
+/// Its answers, in order. After the last one it answers "end".
 #[derive(Clone, Default)]
 pub(crate) struct Scripted(Arc<Inner>);
 
@@ -44,13 +44,13 @@ impl Scripted {
         self
     }
 
-    /// It is the model of this provider.
+    /// Sets the provider.
     pub(crate) fn of(self, provider: &str) -> Scripted {
         *self.0.name.lock().unwrap() = Some(ModelName::new(provider, "scripted"));
         self
     }
 
-    /// What it was asked, request by request.
+    /// The messages of each request.
     pub(crate) fn requests(&self) -> Vec<Arc<[Message]>> {
         self.0.requests.lock().unwrap().clone()
     }

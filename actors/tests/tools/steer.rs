@@ -1,4 +1,4 @@
-//! Words for a run at work: where they take effect, and that the model hears them.
+//! Steering an active run: where messages take effect, and that the model gets them.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use super::{
 
 const HI: &str = r#"{"text":"hi"}"#;
 
-/// The words that were taken in, with their positions.
+/// The messages that were applied, with their positions.
 pub(super) fn steered(events: &[RunEvent]) -> Vec<(u64, String)> {
     let steered = events.iter().filter_map(|event| match &event.kind {
         EventKind::Steered { message } => Some((event.seq, message.text().to_owned())),
@@ -32,7 +32,7 @@ pub(super) fn steered(events: &[RunEvent]) -> Vec<(u64, String)> {
     steered.collect()
 }
 
-/// Expects that words were applied, and that the model is asked directly after them.
+/// Expects that a message was applied, and that the model is asked directly after it.
 pub(super) async fn applied(run: &Run, answer: SteerOutcome, words: &str) {
     let SteerOutcome::Applied { seq } = answer else {
         panic!("{words}: {answer:?}");

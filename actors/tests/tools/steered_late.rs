@@ -1,4 +1,4 @@
-//! Words that a run has no place for any more: whoever said them is told so.
+//! Messages that come too late for a run: the caller gets `TooLate`.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ async fn words_for_a_run_that_has_ended_are_too_late() {
     let waiting = run.steer("Now?");
     ended(&run).await;
     let answer = waiting.await;
-    // It was taken in with the first question, or came after it and waited for the next.
+    // It was applied to the first request, or came after it and waited for the next one.
     if answer != too_late(RunStatus::Error) {
         applied(&run, answer, "Now?").await;
     }

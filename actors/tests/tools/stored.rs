@@ -1,4 +1,4 @@
-//! Intent before effect: a call is begun when it is stored that it is, and not before.
+//! Intent before effect: a call starts once its start is stored, and not before.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::{
     waits,
 };
 
-/// A run with two calls, of which it is not stored yet that they begin; and what it takes to see it.
+/// A run with two calls whose starts are not stored yet, and the test's means to watch it.
 async fn about_to_call(linked: bool, limits: Limits) -> (Runtime, Run, FaultyStore, Alive, Gate) {
     let (store, alive, gate) = (FaultyStore::held(), Alive::default(), Gate::new());
     let runtime = opened(RuntimeConfig::default(), store.clone()).await;
@@ -29,14 +29,14 @@ async fn about_to_call(linked: bool, limits: Limits) -> (Runtime, Run, FaultySto
         .limits(limits)
         .build()
         .unwrap();
-    // The start, and what the model is asked.
+    // The run's start, and the model request.
     store.let_through(2);
     let run = if linked {
         start_under(&foreign(false).await, &runtime, &agent).await
     } else {
         runtime.start(&agent, "Go.").await.unwrap()
     };
-    // The answer with its calls is on its way, and held; that they begin waits behind it.
+    // The append of the answer is held; the starts of its calls wait behind it.
     eventually(|| store.appends() == 3).await;
     settle().await;
     (runtime, run, store, alive, gate)
@@ -132,12 +132,12 @@ async fn a_store_that_is_lost_under_a_call_ends_it() {
         eventually(|| alive.count() == 2).await;
         store.fail(std::iter::repeat_n(Fault::Unavailable, 100));
         store.release();
-        // One result is to be stored, and is not.
+        // One result is to be stored, and the store fails.
         gate.let_through(1);
         let lost = run.outcome().await.unwrap_err();
         assert!(matches!(lost, EventsError::StoreLost { .. }), "{lost:?}");
         eventually(|| alive.count() <= 1).await;
-        // What must finish is awaited, for as long as a cancel would wait.
+        // The call that must finish is awaited, as long as a cancel would wait.
         tokio::time::sleep(Duration::from_secs(31)).await;
         assert_eq!((alive.count(), run.status()), (0, RunStatus::Error));
         nothing_left(&runtime);

@@ -1,4 +1,4 @@
-//! Runs with tools on real threads, cancelled and steered from other threads at moments that nobody chose.
+//! Runs with tools on real threads, cancelled and steered from other threads at arbitrary times.
 
 use quell_actors::{
     Run, RunStatus, Runtime, ToolContext,

@@ -1,4 +1,4 @@
-//! Calls that take longer than they may.
+//! Calls that exceed their timeout.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const fn secs(secs: u64) -> Duration {
 
 const TOOK_LONGER: &str = "timed_out: the call took longer than 2s, and was ended";
 
-/// Runs a tool that may take 2 s; what the model is told, and after which time.
+/// Runs a tool with a timeout of 2 s. Returns what the model gets, and after which time.
 async fn told(how: How, tool: AnyTool, limits: Limits) -> (String, Duration) {
     let runtime = Runtime::new();
     let name = tool.name().to_owned();
