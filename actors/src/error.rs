@@ -184,6 +184,29 @@ pub enum SessionError {
         /// How many it has.
         bytes: usize,
     },
+    /// The user's id is empty, has more than 256 bytes, or a control character.
+    #[error("a user id has 1 to 256 bytes and no control character; this one has {bytes} bytes")]
+    InvalidUser {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// The agent's name is empty, has more than 256 bytes, or a control character.
+    #[error(
+        "an agent's name has 1 to 256 bytes and no control character; this one has {bytes} bytes"
+    )]
+    InvalidAgent {
+        /// How many it has.
+        bytes: usize,
+    },
+    /// The state and the metadata have more bytes of JSON than
+    /// [`SessionPatch::MAX_BYTES`](crate::store::SessionPatch::MAX_BYTES).
+    #[error(
+        "the state and the metadata of a session have at most 65536 bytes as JSON; these have {bytes}"
+    )]
+    TooLarge {
+        /// How many they have.
+        bytes: usize,
+    },
     /// The run is at work, or waits to be.
     #[error("the run has not ended: it is {status}")]
     NotEnded {

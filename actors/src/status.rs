@@ -35,6 +35,17 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
+    /// All of them.
+    pub const ALL: [RunStatus; 7] = [
+        RunStatus::Pending,
+        RunStatus::Running,
+        RunStatus::Cancelling,
+        RunStatus::Paused,
+        RunStatus::Completed,
+        RunStatus::Cancelled,
+        RunStatus::Error,
+    ];
+
     /// Whether a run with this status has ended. An ended run never changes its status again.
     pub const fn is_ended(self) -> bool {
         match self {
@@ -62,5 +73,79 @@ impl RunStatus {
 impl fmt::Display for RunStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// A set of statuses.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StatusSet(u8);
+
+impl StatusSet {
+    /// No status.
+    pub const NONE: StatusSet = StatusSet(0);
+    /// All statuses.
+    pub const ALL: StatusSet = StatusSet::of(&RunStatus::ALL);
+    /// Those of runs that have not ended.
+    pub const UNFINISHED: StatusSet = StatusSet::of(&[
+        RunStatus::Pending,
+        RunStatus::Running,
+        RunStatus::Cancelling,
+        RunStatus::Paused,
+    ]);
+    /// Those of runs that have ended.
+    pub const ENDED: StatusSet =
+        StatusSet::of(&[RunStatus::Completed, RunStatus::Cancelled, RunStatus::Error]);
+
+    /// These statuses.
+    pub const fn of(statuses: &[RunStatus]) -> StatusSet {
+        let (mut set, mut next) = (0, 0);
+        while next < statuses.len() {
+            set |= 1 << statuses[next] as u8;
+            next += 1;
+        }
+        StatusSet(set)
+    }
+
+    /// Whether `status` is one of them.
+    pub const fn contains(self, status: RunStatus) -> bool {
+        self.0 & (1 << status as u8) != 0
+    }
+
+    /// Whether all of them are in `other`.
+    pub const fn is_within(self, other: StatusSet) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    /// The statuses in it.
+    pub fn iter(self) -> impl Iterator<Item = RunStatus> {
+        RunStatus::ALL
+            .into_iter()
+            .filter(move |status| self.contains(*status))
+    }
+}
+
+impl Default for StatusSet {
+    /// All of them: a query that says nothing of statuses asks for all.
+    fn default() -> StatusSet {
+        StatusSet::ALL
+    }
+}
+
+impl From<RunStatus> for StatusSet {
+    fn from(status: RunStatus) -> StatusSet {
+        StatusSet::of(&[status])
+    }
+}
+
+impl FromIterator<RunStatus> for StatusSet {
+    fn from_iter<I: IntoIterator<Item = RunStatus>>(statuses: I) -> StatusSet {
+        let statuses = statuses.into_iter();
+        StatusSet(statuses.fold(0, |set, status| set | StatusSet::from(status).0))
+    }
+}
+
+impl fmt::Debug for StatusSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
     }
 }

@@ -2,8 +2,10 @@
 
 pub mod conformance;
 mod events;
+mod head;
 mod memory;
 mod query;
+mod session;
 
 use std::{fmt, future::Future, sync::Arc};
 
@@ -12,13 +14,15 @@ use futures::{FutureExt, future::BoxFuture};
 pub(crate) use self::events::Tape;
 pub use self::{
     events::Events,
+    head::RunHead,
     memory::MemoryStore,
-    query::{RunQuery, SessionHead, SessionQuery},
+    query::{RunQuery, SessionOrder, SessionQuery},
+    session::{SessionData, SessionHead, SessionPatch},
 };
+pub use crate::status::StatusSet;
 use crate::{
     event::RunEvent,
     id::{RunId, Timestamp},
-    status::RunStatus,
 };
 
 /// Keeps the events of runs.
@@ -92,7 +96,7 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<RunEvent>, ReadError>> + Send;
 
-    /// The runs that `query` asks for, the newest first.
+    /// The runs that `query` asks for, in its order.
     ///
     /// # Errors
     ///
@@ -110,7 +114,7 @@ pub trait Store: Send + Sync + 'static {
         id: Arc<str>,
     ) -> impl Future<Output = Result<Option<SessionHead>, ReadError>> + Send;
 
-    /// The sessions that `query` asks for, the newest first.
+    /// The sessions that `query` asks for, in its order.
     ///
     /// # Errors
     ///
@@ -120,15 +124,26 @@ pub trait Store: Send + Sync + 'static {
         query: SessionQuery,
     ) -> impl Future<Output = Result<Vec<SessionHead>, ReadError>> + Send;
 
-    /// Makes the session of this id where there is none, created `at`, and gives it this name, or takes its name away.
+    /// How many sessions `query` asks for, whatever page of them: what is past, left out and the limit play no part.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] when the store cannot be read.
+    fn count_sessions(
+        &self,
+        query: SessionQuery,
+    ) -> impl Future<Output = Result<u64, ReadError>> + Send;
+
+    /// Makes the session of this id where there is none, created `at`, and puts `patch` to it. When it was updated does not
+    /// change with that.
     ///
     /// # Errors
     ///
     /// [`WriteError`]. Doing it twice does no harm.
-    fn name_session(
+    fn put_session(
         &self,
         id: Arc<str>,
-        name: Option<Arc<str>>,
+        patch: SessionPatch,
         at: Timestamp,
     ) -> impl Future<Output = Result<(), WriteError>> + Send;
 
@@ -230,27 +245,6 @@ pub enum WriteError {
     Unavailable(Arc<str>),
 }
 
-/// Where a stored run stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunHead {
-    /// Which run.
-    pub run_id: RunId,
-    /// The name of its agent.
-    pub agent: Arc<str>,
-    /// Its session, if any.
-    pub session_id: Option<Arc<str>>,
-    /// Its status after its last event.
-    pub status: RunStatus,
-    /// The position of its last event.
-    pub last: u64,
-    /// The generation of ownership.
-    pub epoch: u64,
-    /// The time of its first event.
-    pub created_at: Timestamp,
-    /// The time of its last event.
-    pub updated_at: Timestamp,
-}
-
 /// The object-safe twin of [`Store`].
 pub(crate) trait DynStore: Send + Sync {
     fn append_now(
@@ -286,10 +280,14 @@ pub(crate) trait DynStore: Send + Sync {
         self: Arc<Self>,
         query: SessionQuery,
     ) -> BoxFuture<'static, Result<Vec<SessionHead>, ReadError>>;
-    fn name_session(
+    fn count_sessions(
+        self: Arc<Self>,
+        query: SessionQuery,
+    ) -> BoxFuture<'static, Result<u64, ReadError>>;
+    fn put_session(
         self: Arc<Self>,
         id: Arc<str>,
-        name: Option<Arc<str>>,
+        patch: SessionPatch,
         at: Timestamp,
     ) -> BoxFuture<'static, Result<(), WriteError>>;
     fn delete_run(self: Arc<Self>, run: RunId) -> BoxFuture<'static, Result<bool, WriteError>>;
@@ -354,13 +352,20 @@ impl<S: Store> DynStore for S {
         async move { Store::sessions(&*self, query).await }.boxed()
     }
 
-    fn name_session(
+    fn count_sessions(
+        self: Arc<Self>,
+        query: SessionQuery,
+    ) -> BoxFuture<'static, Result<u64, ReadError>> {
+        async move { Store::count_sessions(&*self, query).await }.boxed()
+    }
+
+    fn put_session(
         self: Arc<Self>,
         id: Arc<str>,
-        name: Option<Arc<str>>,
+        patch: SessionPatch,
         at: Timestamp,
     ) -> BoxFuture<'static, Result<(), WriteError>> {
-        async move { Store::name_session(&*self, id, name, at).await }.boxed()
+        async move { Store::put_session(&*self, id, patch, at).await }.boxed()
     }
 
     fn delete_run(self: Arc<Self>, run: RunId) -> BoxFuture<'static, Result<bool, WriteError>> {

@@ -7,7 +7,7 @@ use quell::{
     id::Timestamp,
     store::{
         AppendError, BatchId, Events, Expected, ReadError, RunHead, RunQuery, SessionHead,
-        SessionQuery, WriteError,
+        SessionPatch, SessionQuery, WriteError,
     },
     stores::SqliteStore,
 };
@@ -75,13 +75,17 @@ impl Store for Hasty {
         self.store.sessions(query).await
     }
 
-    async fn name_session(
+    async fn count_sessions(&self, query: SessionQuery) -> Result<u64, ReadError> {
+        self.store.count_sessions(query).await
+    }
+
+    async fn put_session(
         &self,
         id: Arc<str>,
-        name: Option<Arc<str>>,
+        patch: SessionPatch,
         at: Timestamp,
     ) -> Result<(), WriteError> {
-        self.store.name_session(id, name, at).await
+        self.store.put_session(id, patch, at).await
     }
 
     async fn delete_run(&self, run: RunId) -> Result<bool, WriteError> {

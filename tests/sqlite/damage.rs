@@ -97,6 +97,13 @@ async fn every_row_and_every_blob_is_compared_with_its_checksum() {
         ("batch", "zeroblob(16)"),
         ("created_at", "1"),
         ("updated_at", "1"),
+        ("user", "'other'"),
+        ("parent", "zeroblob(16)"),
+        (
+            "usage",
+            "'{\"input_tokens\":1,\"output_tokens\":0,\"source\":\"none\"}'",
+        ),
+        ("cut", "'tool'"),
     ] {
         let copy = damage(&format!("UPDATE runs SET {column} = {value}"));
         let store = copy.open();
@@ -109,6 +116,18 @@ async fn every_row_and_every_blob_is_compared_with_its_checksum() {
         ("name", "'other'"),
         ("created_at", "1"),
         ("updated_at", "1"),
+        ("title", "'other'"),
+        ("agent", "'other'"),
+        ("user", "'other'"),
+        ("state", "'{}'"),
+        ("metadata", "'{}'"),
+        (
+            "usage",
+            "'{\"input_tokens\":1,\"output_tokens\":0,\"source\":\"none\"}'",
+        ),
+        ("runs", "7"),
+        ("last_at", "1"),
+        ("last_run", "zeroblob(16)"),
     ] {
         let copy = damage(&format!("UPDATE sessions SET {column} = {value}"));
         let store = copy.open();

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use quell::{
     Store,
     id::Timestamp,
-    store::{AppendError, ReadError, RunQuery, SessionQuery},
+    store::{AppendError, ReadError, RunQuery, SessionPatch, SessionQuery},
     stores::{Retention, SqliteStore},
 };
 
@@ -70,7 +70,7 @@ async fn a_session_goes_with_all_its_runs_and_stays_gone() {
         gone.push(hand);
     }
     store
-        .name_session("s".into(), Some("name".into()), Timestamp::from_millis(9))
+        .put_session("s".into(), named("name"), Timestamp::from_millis(9))
         .await
         .unwrap();
     assert_eq!(store.delete_session("s".into()).await, Ok(true));
@@ -83,6 +83,10 @@ async fn a_session_goes_with_all_its_runs_and_stays_gone() {
         assert_eq!(store.runs(RunQuery::default()).await.unwrap().len(), 1);
         other.expect_in(store).await;
     }
+}
+
+fn named(name: &str) -> SessionPatch {
+    SessionPatch::new().name(Some(name))
 }
 
 fn now() -> u64 {
@@ -106,10 +110,9 @@ async fn filled(store: &SqliteStore, hours: &[u64]) -> (Vec<Hand>, Vec<Hand>) {
         hand.start(store).await;
         unfinished.push(hand);
     }
-    let name = Some("a name".into());
     let at = Timestamp::from_millis(1);
     store
-        .name_session("9 hours ago".into(), name, at)
+        .put_session("9 hours ago".into(), named("a name"), at)
         .await
         .unwrap();
     (ended, unfinished)

@@ -9,6 +9,7 @@ mod failing;
 mod folding;
 mod keeping;
 mod model;
+mod old;
 mod opening;
 mod reading;
 mod support;

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use quell::{
-    EventKind, RunEvent, RunId, Store,
+    EventKind, RunEvent, RunId, RunStatus, Store,
     event::{Paused, Started},
     id::Timestamp,
     message::Message,
-    store::{BatchId, Events, Expected, MemoryStore, RunQuery, SessionQuery},
+    store::{
+        BatchId, Events, Expected, MemoryStore, RunQuery, SessionOrder, SessionPatch, SessionQuery,
+        StatusSet,
+    },
     stores::SqliteStore,
 };
 
@@ -142,13 +145,14 @@ impl Pair {
             }
             Step::Name(session, name) => {
                 let id: Arc<str> = format!("session {session}").into();
-                let name: Option<Arc<str>> = name.map(|name| name.to_string().into());
+                let name = name.map(|name| name.to_string());
+                let patch = SessionPatch::new().name(name.as_deref());
                 let at = Timestamp::from_millis(self.clock);
                 self.memory
-                    .name_session(id.clone(), name.clone(), at)
+                    .put_session(id.clone(), patch.clone(), at)
                     .await
                     .unwrap();
-                self.sqlite().name_session(id, name, at).await.unwrap();
+                self.sqlite().put_session(id, patch, at).await.unwrap();
             }
             Step::Reopen(how) => {
                 let left = self.folder.as_if_killed();
@@ -195,6 +199,10 @@ impl Pair {
             RunQuery::unfinished(),
             RunQuery::session("session 1"),
             RunQuery::agent("agent 0").limit(1),
+            RunQuery::default().oldest_first().limit(2),
+            RunQuery::default()
+                .statuses(StatusSet::of(&[RunStatus::Running, RunStatus::Completed])),
+            RunQuery::default().statuses(RunStatus::Paused.into()),
         ] {
             let mut query = query;
             loop {
@@ -209,7 +217,17 @@ impl Pair {
                 query = query.after(&last);
             }
         }
-        let mut query = SessionQuery::default().limit(2);
+        let orders = [SessionOrder::Created, SessionOrder::Updated];
+        let orders = orders.map(|by| SessionQuery::default().limit(2).by(by));
+        for query in orders
+            .into_iter()
+            .flat_map(|by| [by.clone(), by.oldest_first()])
+        {
+            self.compare_sessions(query).await;
+        }
+    }
+
+    async fn compare_sessions(&self, mut query: SessionQuery) {
         loop {
             let lists = (
                 self.memory.sessions(query.clone()).await,

@@ -148,7 +148,7 @@ async fn a_file_of_a_newer_release_is_refused_and_left_as_it_is() {
                 refused,
                 OpenError::Newer {
                     found: 99,
-                    known: 1,
+                    known: 2,
                     ..
                 }
             ),
@@ -157,7 +157,7 @@ async fn a_file_of_a_newer_release_is_refused_and_left_as_it_is() {
     }
     change(
         &path,
-        "PRAGMA user_version = 1; UPDATE meta SET value = 7 WHERE key = 'events_version'",
+        "PRAGMA user_version = 2; UPDATE meta SET value = 7 WHERE key = 'events_version'",
     );
     for refused in [SqliteStore::open(&path), SqliteStore::open_read_only(&path)] {
         let refused = refused.unwrap_err();
@@ -165,7 +165,7 @@ async fn a_file_of_a_newer_release_is_refused_and_left_as_it_is() {
             refused,
             OpenError::NewerEvents {
                 found: 7,
-                known: 1,
+                known: 2,
                 ..
             }
         );
@@ -173,7 +173,7 @@ async fn a_file_of_a_newer_release_is_refused_and_left_as_it_is() {
     }
     change(
         &path,
-        "UPDATE meta SET value = 1 WHERE key = 'events_version'",
+        "UPDATE meta SET value = 2 WHERE key = 'events_version'",
     );
     folder.open();
 }
@@ -192,7 +192,7 @@ async fn a_file_of_version_0_is_brought_up_to_date() {
         .unwrap()
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 1);
+    assert_eq!(version, 2);
     // So is one that has nothing in it at all.
     let empty = folder.path("empty.db");
     fs::write(&empty, "").unwrap();

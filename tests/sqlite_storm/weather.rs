@@ -13,7 +13,7 @@ use quell::{
     id::Timestamp,
     store::{
         AppendError, BatchId, Events, Expected, ReadError, RunHead, RunQuery, SessionHead,
-        SessionQuery, WriteError,
+        SessionPatch, SessionQuery, WriteError,
     },
     stores::SqliteStore,
 };
@@ -174,13 +174,17 @@ impl Store for Stormy {
         self.0.store.sessions(query).await
     }
 
-    async fn name_session(
+    async fn count_sessions(&self, query: SessionQuery) -> Result<u64, ReadError> {
+        self.0.store.count_sessions(query).await
+    }
+
+    async fn put_session(
         &self,
         id: Arc<str>,
-        name: Option<Arc<str>>,
+        patch: SessionPatch,
         at: Timestamp,
     ) -> Result<(), WriteError> {
-        self.0.store.name_session(id, name, at).await
+        self.0.store.put_session(id, patch, at).await
     }
 
     async fn delete_run(&self, run: RunId) -> Result<bool, WriteError> {

@@ -52,7 +52,7 @@ pub(super) async fn read_history(
 ) -> Result<Vec<Message>, ReadError> {
     let mut told: Vec<Vec<Message>> = Vec::new();
     let mut query = RunQuery::session(memory.session).limit(PAGE);
-    query.before = memory.before;
+    query.past = memory.before;
     loop {
         let page = store.clone().runs(query.clone()).await?;
         let others = page.iter().filter(|head| head.run_id != memory.but);

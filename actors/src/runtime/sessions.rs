@@ -9,6 +9,7 @@ use super::{
     history::{HistoryQuery, read_history},
     lookup::Found,
     registry::Registry,
+    start::check_session,
 };
 use crate::{
     cancel::{CancelReason, CancelRequest},
@@ -16,11 +17,11 @@ use crate::{
     id::RunId,
     lock::locked,
     message::Message,
-    store::{ReadError, RunHead, RunQuery, SessionHead, SessionQuery, WriteError},
+    store::{ReadError, RunHead, RunQuery, SessionHead, SessionPatch, SessionQuery, WriteError},
 };
 
 impl Runtime {
-    /// The stored runs that `query` asks for, the newest first, a page at a time. A run at work is shown as it is stored,
+    /// The stored runs that `query` asks for, in its order, a page at a time. A run at work is shown as it is stored,
     /// which may be a moment behind [`Run::status`](crate::Run::status).
     ///
     /// # Errors
@@ -44,7 +45,7 @@ impl Runtime {
         store.session(id.into()).await.map_err(EventsError::from)
     }
 
-    /// The sessions that `query` asks for, the newest first, a page at a time.
+    /// The sessions that `query` asks for, in its order, a page at a time.
     ///
     /// # Errors
     ///
@@ -74,6 +75,16 @@ impl Runtime {
         Ok(read_history(store, memory, runs, true).await?)
     }
 
+    /// How many sessions `query` asks for, whatever page of them.
+    ///
+    /// # Errors
+    ///
+    /// [`EventsError::Read`] when the store could not be read.
+    pub async fn count_sessions(&self, query: SessionQuery) -> Result<u64, EventsError> {
+        let store = self.registry().env.store.clone();
+        store.count_sessions(query).await.map_err(EventsError::from)
+    }
+
     /// Gives a session a name, or takes it away; a session that is not there is made. A name has 1 to 256 bytes.
     ///
     /// # Errors
@@ -84,19 +95,29 @@ impl Runtime {
         id: impl Into<Arc<str>>,
         name: Option<&str>,
     ) -> Result<(), SessionError> {
+        self.put_session(id, SessionPatch::new().name(name)).await
+    }
+
+    /// Puts a name, a user, an agent, state or metadata to a session, or takes them away; a session that is not there is
+    /// made. State and metadata have at most [`SessionPatch::MAX_BYTES`] together.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`].
+    pub async fn put_session(
+        &self,
+        id: impl Into<Arc<str>>,
+        patch: SessionPatch,
+    ) -> Result<(), SessionError> {
         let id = id.into();
-        super::start::check_session(&id).map_err(|bytes| SessionError::InvalidId { bytes })?;
-        let named = name.map_or(1, str::len);
-        if !(1..=256).contains(&named) {
-            return Err(SessionError::InvalidName { bytes: named });
-        }
+        check(&id, &patch)?;
         if locked(&self.registry().runs).desk.is_deleting(&id) {
             return Err(SessionError::BeingDeleted);
         }
         let env = &self.registry().env;
         let at = env.clock.at(Instant::now());
         let store = env.store.clone();
-        Ok(store.name_session(id, name.map(Arc::from), at).await?)
+        Ok(store.put_session(id, patch, at).await?)
     }
 
     /// Deletes a session with all its runs. Those that have not ended are cancelled first, with the reason
@@ -158,6 +179,26 @@ impl Runtime {
         }
         let store = registry.env.store.clone();
         Ok(store.delete_run(id).await?)
+    }
+}
+
+/// Whether what is put to a session is of a form that is stored.
+fn check(id: &str, patch: &SessionPatch) -> Result<(), SessionError> {
+    check_session(id).map_err(|bytes| SessionError::InvalidId { bytes })?;
+    let given = |field: &Option<Option<Arc<str>>>| field.clone().flatten();
+    let named = given(&patch.name).map_or(1, |name| name.len());
+    if !(1..=256).contains(&named) {
+        return Err(SessionError::InvalidName { bytes: named });
+    }
+    if let Some(user) = given(&patch.user_id) {
+        check_session(&user).map_err(|bytes| SessionError::InvalidUser { bytes })?;
+    }
+    if let Some(agent) = given(&patch.agent) {
+        check_session(&agent).map_err(|bytes| SessionError::InvalidAgent { bytes })?;
+    }
+    match patch.bytes() {
+        bytes if bytes > SessionPatch::MAX_BYTES => Err(SessionError::TooLarge { bytes }),
+        _ => Ok(()),
     }
 }
 

@@ -76,23 +76,12 @@ impl Events {
         (self.first..=self.last).filter_map(|seq| self.tape.get(seq))
     }
 
-    /// Shows each event in turn, in place: its position, its time, and what happened. What [`iter`](Events::iter) copies
-    /// is not copied. The first error ends it.
-    ///
-    /// `look` runs under a lock of the run, once for each event. It must be short, and must not ask the run or these
-    /// events for anything.
-    ///
-    /// # Errors
-    ///
-    /// Those of `look`.
-    pub fn try_for_each<E>(
-        &self,
-        mut look: impl FnMut(u64, Timestamp, &EventKind) -> Result<(), E>,
-    ) -> Result<(), E> {
-        (self.first..=self.last).try_for_each(|seq| {
-            let looked = self.tape.look(seq, |at, kind| look(seq, at, kind));
-            looked.unwrap_or(Ok(()))
-        })
+    /// Shows each event in place: its position, its time, and what happened. `look` runs under the lock of the run's events,
+    /// so that it is for those who only fold.
+    pub(crate) fn look_at_each(&self, mut look: impl FnMut(u64, Timestamp, &EventKind)) {
+        for seq in self.first..=self.last {
+            self.tape.look(seq, |at, kind| look(seq, at, kind));
+        }
     }
 
     /// Takes in `next` where it goes on from here in the same memory, as one run's appends do. `false`: it does not, and
@@ -302,31 +291,6 @@ mod tests {
     fn an_event_is_small() {
         // The bound of 64 bytes an event holds only while an entry and the header of its words stay this small.
         assert_eq!(size_of::<Entry>(), 32);
-    }
-
-    #[test]
-    fn events_are_shown_in_order_until_the_first_error() {
-        let tape = Arc::new(Tape::new(RunId::new(), 0));
-        for n in 1..=30u64 {
-            let text = n.to_string().into();
-            tape.push(Timestamp::from_millis(n), EventKind::Content { text });
-        }
-        let events = Events::of(&tape, 5, 29);
-        let mut shown = Vec::new();
-        let all = events.try_for_each(|seq, at, kind| {
-            let (run_id, kind) = (tape.run_id, kind.clone());
-            shown.push(RunEvent {
-                run_id,
-                seq,
-                at,
-                kind,
-            });
-            Ok::<_, ()>(())
-        });
-        assert_eq!(all, Ok(()));
-        assert_eq!(shown, events.iter().collect::<Vec<_>>());
-        let until = events.try_for_each(|seq, _, _| if seq < 9 { Ok(()) } else { Err(seq) });
-        assert_eq!(until, Err(9));
     }
 
     #[test]

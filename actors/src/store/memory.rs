@@ -5,18 +5,15 @@ mod kept;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    cmp::Reverse,
-    sync::{Arc, Mutex, MutexGuard},
-};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use self::{
     index::Index,
-    kept::{KeptRun, Runs, append},
+    kept::{Appended, KeptRun, Runs, append},
 };
 use super::{
     AppendError, BatchId, Events, Expected, ReadError, RunHead, RunQuery, SessionHead,
-    SessionQuery, Store, WriteError,
+    SessionPatch, SessionQuery, Store, WriteError,
 };
 use crate::{
     event::RunEvent,
@@ -27,10 +24,14 @@ use crate::{
 /// How many locks the runs are spread over.
 const SHARDS: usize = 64;
 
+/// How many runs are looked up for a list without letting others in between, at least and at most.
+const FEWEST: usize = 8;
+const MOST: usize = 128;
+
 /// Keeps runs in memory, and of the ended ones a bounded number: the oldest is forgotten first. What it is told is
 /// stored at once. It shares the events' memory with the runs themselves.
 ///
-/// A session is forgotten with its last run, unless it has a name; of sessions without runs it keeps as many as it keeps
+/// A session is forgotten with its last run, unless it has a name, state or metadata; of sessions without runs it keeps as many as it keeps
 /// of ended runs.
 //
 // The locks, in the order in which they are taken: the index, one shard, a tape. Whoever has a later one never waits for
@@ -70,25 +71,22 @@ impl MemoryStore {
         batch: BatchId,
         events: &Events,
     ) -> Result<u64, AppendError> {
-        let Some(status) = events.status() else {
-            append(&mut self.shard(run), run, expected, batch, events, None)?;
+        if events.status().is_none() {
+            append(&mut self.shard(run), run, expected, batch, events)?;
             return Ok(events.last());
-        };
-        let changed_at = changed_at(events);
+        }
+        let changes = events.iter().filter(|event| event.kind.status().is_some());
+        let changes: Vec<RunEvent> = changes.collect();
         let mut forgotten = Vec::new();
         let mut index = locked(&self.index);
         {
             let mut runs = self.shard(run);
-            let status = Some(status);
-            let Some(kept) = append(&mut runs, run, expected, batch, events, status)? else {
-                return Ok(events.last());
+            let (kept, begins) = match append(&mut runs, run, expected, batch, events)? {
+                Appended::Begun(kept) => (kept, true),
+                Appended::Added(kept) => (kept, false),
+                Appended::Repeated => return Ok(events.last()),
             };
-            if let Some(session) = &kept.session_id {
-                index.note(session, run, changed_at);
-            }
-            if kept.has_ended() {
-                kept.ended = index.ended(run);
-            }
+            kept.ended = index.note(&kept.head, begins, &changes);
         }
         while let Some(run) = index.pop_ended_beyond(self.keep) {
             forgotten.extend(self.remove(&mut index, run));
@@ -101,7 +99,7 @@ impl MemoryStore {
     /// Removes a run from everywhere, for the caller to drop when the index is released.
     fn remove(&self, index: &mut Index, run: RunId) -> Option<KeptRun> {
         let kept = self.shard(run).remove(&run)?;
-        index.remove(run, kept.session_id.as_ref(), kept.ended);
+        index.remove(&kept.head, kept.ended);
         index.forget_idle_beyond(self.keep);
         Some(kept)
     }
@@ -111,12 +109,6 @@ impl Default for MemoryStore {
     fn default() -> MemoryStore {
         MemoryStore::keeping(MemoryStore::DEFAULT_KEEP)
     }
-}
-
-/// The time of the last of `events` that changes a run's status.
-fn changed_at(events: &Events) -> Timestamp {
-    let changes = events.iter().filter(|event| event.kind.status().is_some());
-    changes.last().map(|event| event.at).unwrap_or_default()
 }
 
 impl Store for MemoryStore {
@@ -141,12 +133,12 @@ impl Store for MemoryStore {
     }
 
     async fn head(&self, run: RunId) -> Result<Option<RunHead>, ReadError> {
-        Ok(self.shard(run).get(&run).map(|kept| kept.head(run)))
+        Ok(self.shard(run).get(&run).map(|kept| kept.head.clone()))
     }
 
     async fn read(&self, run: RunId, after: u64, limit: usize) -> Result<Vec<RunEvent>, ReadError> {
         let (tape, last) = match self.shard(run).get(&run) {
-            Some(kept) => (kept.tape.clone(), kept.last),
+            Some(kept) => (kept.tape.clone(), kept.head.last),
             None => {
                 let first = after.saturating_add(1);
                 return Err(ReadError::Expired { first });
@@ -159,22 +151,22 @@ impl Store for MemoryStore {
             .collect())
     }
 
-    async fn runs(&self, query: RunQuery) -> Result<Vec<RunHead>, ReadError> {
+    async fn runs(&self, mut query: RunQuery) -> Result<Vec<RunHead>, ReadError> {
         let mut found = Vec::new();
-        if let Some(session) = &query.session_id {
-            let of_session = locked(&self.index).runs_of(session);
-            for run in of_session {
-                found.extend(self.shard(run).get(&run).map(|kept| kept.head(run)));
+        while found.len() < query.limit {
+            let most = (query.limit - found.len()).clamp(FEWEST, MOST);
+            // Whoever writes is not held up for longer than this takes.
+            let keys = locked(&self.index).next_runs(&query, most);
+            for (_, run) in &keys {
+                let runs = self.shard(*run);
+                let head = runs.get(run).map(|kept| &kept.head);
+                found.extend(head.filter(|head| query.holds(head)).cloned());
             }
-            found.retain(|head| query.holds(head));
-        } else {
-            for shard in &self.shards {
-                let runs = locked(shard);
-                let heads = runs.iter().map(|(id, kept)| kept.head(*id));
-                found.extend(heads.filter(|head| query.holds(head)));
+            if keys.len() < most {
+                break;
             }
+            query.past = keys.last().copied();
         }
-        found.sort_unstable_by_key(|head| Reverse((head.created_at, head.run_id)));
         found.truncate(query.limit);
         Ok(found)
     }
@@ -184,22 +176,21 @@ impl Store for MemoryStore {
     }
 
     async fn sessions(&self, query: SessionQuery) -> Result<Vec<SessionHead>, ReadError> {
-        let mut found = locked(&self.index).sessions(&query);
-        found.sort_unstable_by(|a, b| {
-            (b.created_at, &b.session_id).cmp(&(a.created_at, &a.session_id))
-        });
-        found.truncate(query.limit);
-        Ok(found)
+        Ok(locked(&self.index).sessions(&query))
     }
 
-    async fn name_session(
+    async fn count_sessions(&self, query: SessionQuery) -> Result<u64, ReadError> {
+        Ok(locked(&self.index).count_sessions(query))
+    }
+
+    async fn put_session(
         &self,
         id: Arc<str>,
-        name: Option<Arc<str>>,
+        patch: SessionPatch,
         at: Timestamp,
     ) -> Result<(), WriteError> {
         let mut index = locked(&self.index);
-        index.name(id, name, at);
+        index.put_session(&id, patch, at);
         index.forget_idle_beyond(self.keep);
         Ok(())
     }
@@ -212,14 +203,13 @@ impl Store for MemoryStore {
     async fn delete_session(&self, id: Arc<str>) -> Result<bool, WriteError> {
         let mut deleted = Vec::new();
         let mut index = locked(&self.index);
-        let Some(runs) = index.remove_session(&id) else {
-            return Ok(false);
-        };
+        let runs = index.runs_of(&id);
+        let was_there = index.drop_session(&id);
         for run in runs {
             deleted.extend(self.remove(&mut index, run));
         }
         drop(index);
         drop(deleted);
-        Ok(true)
+        Ok(was_there)
     }
 }

@@ -10,7 +10,7 @@ use flaw::{FLAWS, Flaw};
 use quell_actors::{
     Store,
     id::Timestamp,
-    store::{MemoryStore, RunQuery, SessionQuery, conformance},
+    store::{MemoryStore, RunQuery, SessionPatch, SessionQuery, conformance},
 };
 use sloppy::Sloppy;
 use support::{Fault, FaultyStore};
@@ -57,9 +57,9 @@ async fn a_store_without_a_flaw_passes_and_each_flaw_is_found() {
 async fn a_store_in_use_passes_and_is_left_as_it_was() {
     let store = MemoryStore::default();
     store
-        .name_session(
+        .put_session(
             "mine".into(),
-            Some("Mine".into()),
+            SessionPatch::new().name(Some("Mine")),
             Timestamp::from_millis(5),
         )
         .await

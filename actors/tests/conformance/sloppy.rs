@@ -2,6 +2,7 @@
 
 mod lists;
 mod runs;
+mod sessions;
 
 use std::{
     collections::HashMap,
@@ -16,7 +17,7 @@ use quell_actors::{
     id::Timestamp,
     store::{
         AppendError, BatchId, Events, Expected, ReadError, RunHead, RunQuery, SessionHead,
-        SessionQuery, WriteError,
+        SessionPatch, SessionQuery, WriteError,
     },
 };
 
@@ -31,7 +32,7 @@ pub(crate) struct Sloppy {
 #[derive(Default)]
 struct State {
     runs: HashMap<RunId, Kept>,
-    sessions: HashMap<Arc<str>, Session>,
+    sessions: HashMap<Arc<str>, SessionHead>,
     /// What was deleted, for the flaws that remember it.
     graves: HashMap<RunId, Kept>,
 }
@@ -42,12 +43,6 @@ struct Kept {
     batch: BatchId,
     session_id: Option<Arc<str>>,
     events: Vec<RunEvent>,
-}
-
-struct Session {
-    name: Option<Arc<str>>,
-    created_at: Timestamp,
-    updated_at: Timestamp,
 }
 
 impl Sloppy {
@@ -149,14 +144,19 @@ impl Store for Sloppy {
         Ok(state.list_sessions(self.flaw, query))
     }
 
-    async fn name_session(
+    async fn count_sessions(&self, query: SessionQuery) -> Result<u64, ReadError> {
+        let state = self.state.lock().unwrap();
+        Ok(state.count_sessions(self.flaw, query))
+    }
+
+    async fn put_session(
         &self,
         id: Arc<str>,
-        name: Option<Arc<str>>,
+        patch: SessionPatch,
         at: Timestamp,
     ) -> Result<(), WriteError> {
         self.in_doubt(WriteError::Unknown, |state| {
-            state.name(self.flaw, id, name, at);
+            state.put(self.flaw, id, patch, at);
             Ok(())
         })
     }

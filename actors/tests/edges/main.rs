@@ -33,7 +33,7 @@ use quell_actors::{
     sim::{Gate, Storyteller},
     store::{
         AppendError, BatchId, Events, Expected, MemoryStore, ReadError, RunHead, RunQuery,
-        SessionHead, SessionQuery, WriteError,
+        SessionHead, SessionPatch, SessionQuery, WriteError,
     },
 };
 use tokio::runtime::Builder;
@@ -189,13 +189,17 @@ impl Store for OddStore {
         self.0.memory.sessions(query).await
     }
 
-    async fn name_session(
+    async fn count_sessions(&self, query: SessionQuery) -> Result<u64, ReadError> {
+        self.0.memory.count_sessions(query).await
+    }
+
+    async fn put_session(
         &self,
         id: Arc<str>,
-        name: Option<Arc<str>>,
+        patch: SessionPatch,
         at: Timestamp,
     ) -> Result<(), WriteError> {
-        self.0.memory.name_session(id, name, at).await
+        self.0.memory.put_session(id, patch, at).await
     }
 
     async fn delete_run(&self, run: RunId) -> Result<bool, WriteError> {

@@ -12,7 +12,7 @@ use quell_actors::{
     sim::Gate,
     store::{
         AppendError, BatchId, Events, Expected, MemoryStore, ReadError, RunHead, RunQuery,
-        SessionHead, SessionQuery, WriteError,
+        SessionHead, SessionPatch, SessionQuery, WriteError,
     },
 };
 use tokio::sync::Notify;
@@ -186,13 +186,17 @@ impl Store for SharedStore {
         self.0.memory.sessions(query).await
     }
 
-    async fn name_session(
+    async fn count_sessions(&self, query: SessionQuery) -> Result<u64, ReadError> {
+        self.0.memory.count_sessions(query).await
+    }
+
+    async fn put_session(
         &self,
         id: Arc<str>,
-        name: Option<Arc<str>>,
+        patch: SessionPatch,
         at: Timestamp,
     ) -> Result<(), WriteError> {
-        self.0.memory.name_session(id, name, at).await
+        self.0.memory.put_session(id, patch, at).await
     }
 
     async fn delete_run(&self, run: RunId) -> Result<bool, WriteError> {

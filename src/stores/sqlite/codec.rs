@@ -7,7 +7,7 @@ use quell_actors::{EventKind, RunId, id::Timestamp};
 
 /// The release of the words below that this program writes: one more whenever [`EventKind`] learns a kind, or a kind a
 /// field, that a program before it could not read.
-pub(super) const EVENTS_VERSION: u32 = 1;
+pub(super) const EVENTS_VERSION: u32 = 2;
 
 /// The first byte of every blob.
 const FORMAT: u8 = 1;
@@ -32,6 +32,21 @@ pub(super) fn checksum(seed: u64, bytes: &[u8]) -> u64 {
     last[..rest.len()].copy_from_slice(rest);
     let sum = step(step(sum, u64::from_le_bytes(last)), seed);
     sum ^ (sum >> 32)
+}
+
+/// Takes more into a checksum, of which each may be there or not. Where there is nothing more it stays as it is.
+pub(super) fn checksum_with(sum: u64, more: &[Option<&[u8]>]) -> u64 {
+    if more.iter().all(Option::is_none) {
+        return sum;
+    }
+    let mut bytes = Vec::with_capacity(128);
+    for part in more {
+        bytes.push(u8::from(part.is_some()));
+        let part = part.unwrap_or_default();
+        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(part);
+    }
+    checksum(sum, &bytes)
 }
 
 /// Seals a blob whose first [`SEAL`] bytes are free: its format, and the checksum of the rest.

@@ -64,8 +64,7 @@ impl Observer {
 
     pub(super) fn runs(&self, db: &Connection, query: &RunQuery) -> Result<Vec<RunHead>, Fault> {
         self.look(db, |db, journal| {
-            let rows = list::runs(db, query)?.into_iter();
-            rows.map(|row| current(journal, row)).collect()
+            list::runs(db, query, |row| current(journal, row))
         })
     }
 

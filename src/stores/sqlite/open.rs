@@ -12,6 +12,7 @@ use rusqlite::Connection;
 use super::{
     connect,
     error::{Fault, OpenError},
+    fill_in::fill_in,
     lock::Lock,
     options::{IntegrityCheck, Retention, SqliteOptions},
     recover::recover,
@@ -29,6 +30,7 @@ pub(super) fn open(mut options: SqliteOptions) -> Result<Arc<Shared>, OpenError>
     look_at_header(&path)?;
     let mut db = prepare(&options)?;
     let next = recover(&mut db).map_err(|fault| OpenError::fault(&path, fault))?;
+    fill_in(&mut db).map_err(|fault| OpenError::fault(&path, fault))?;
     retain(&mut db, options.retention).map_err(|fault| OpenError::fault(&path, fault))?;
 
     let shared = Shared::new(&path);

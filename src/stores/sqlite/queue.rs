@@ -9,7 +9,7 @@ use std::{
 use quell_actors::{
     RunId,
     id::Timestamp,
-    store::{AppendError, BatchId, Events, Expected, WriteError},
+    store::{AppendError, BatchId, Events, Expected, SessionPatch, WriteError},
 };
 use tokio::sync::oneshot;
 
@@ -26,9 +26,9 @@ pub(super) struct Append {
 /// Something rarer that waits. Each is a transaction of its own.
 #[derive(Debug)]
 pub(super) enum Change {
-    NameSession {
+    PutSession {
         id: Arc<str>,
-        name: Option<Arc<str>>,
+        patch: SessionPatch,
         at: Timestamp,
     },
     DeleteRun(RunId),

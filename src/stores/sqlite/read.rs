@@ -44,13 +44,14 @@ pub(super) fn runs(
     query: &RunQuery,
 ) -> Result<Vec<RunHead>, Fault> {
     let _pin = live.pin();
-    let rows = list::runs(db, query)?;
-    let live = live.lock();
-    let heads = rows.into_iter().map(|row| {
-        let known = live.runs.get(&row.head.run_id);
-        known.map_or(row.head, |live| live.row.head.clone())
-    });
-    Ok(heads.collect())
+    list::runs(db, query, |row| {
+        let known = live
+            .lock()
+            .runs
+            .get(&row.head.run_id)
+            .map(|live| live.row.head.clone());
+        Ok(known.unwrap_or(row.head))
+    })
 }
 
 /// What can be answered from memory alone.

@@ -6,11 +6,7 @@ use quell_actors::{RunId, id::Timestamp};
 use rusqlite::Connection;
 
 use super::{
-    error::Fault,
-    journal::LARGEST,
-    options::Retention,
-    rows::{drop_bare_session, run_id},
-    writer::delete_rows,
+    error::Fault, journal::LARGEST, options::Retention, rows::run_id, sessions, writer::delete_rows,
 };
 
 /// How many runs are deleted in one commit, at most twice.
@@ -54,7 +50,7 @@ fn delete_ended(
     for (run, session) in found {
         delete_rows(db, run)?;
         if let Some(session) = session {
-            drop_bare_session(db, &session)?;
+            sessions::forget_run(db, &session)?;
         }
         deleted.push(run);
     }

@@ -1,17 +1,21 @@
-//! The rows of runs and sessions.
+//! The rows of runs.
 
 use std::sync::Arc;
 
 use quell_actors::{
     RunId,
+    cancel::Activity,
+    event::Started,
     id::Timestamp,
-    store::{BatchId, RunHead, SessionHead},
+    store::{BatchId, RunHead},
+    usage::Usage,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::{
-    codec::{Damaged, checksum},
+    codec::{Damaged, checksum, checksum_with},
     error::Fault,
     status,
 };
@@ -31,27 +35,44 @@ pub(super) struct RunRow {
 }
 
 /// The columns of a run, as [`RunRow::read`] expects them.
-pub(super) const RUN_COLUMNS: &str = "id, agent, session, status, epoch, last, folded, born, batch, created_at, updated_at, checksum";
+pub(super) const RUN_COLUMNS: &str = "id, agent, session, status, epoch, last, folded, born, batch, created_at, updated_at, checksum, \
+     user, parent, usage, cut";
+
+/// The columns that are words, as they stand in the row: what was written counts, and not how it would be written today.
+#[derive(Default)]
+struct Words {
+    usage: Option<String>,
+    cut: Option<String>,
+}
 
 impl RunRow {
     pub(super) fn read(row: &Row<'_>) -> Result<RunRow, Fault> {
         let number = |column| row.get::<_, i64>(column).map(|n| n as u64);
+        let parent: Option<[u8; 16]> = row.get(13)?;
+        let agent: Arc<str> = row.get(1)?;
+        let mut started = Started::new(agent, Vec::new());
+        started.session_id = row.get(2)?;
+        started.user_id = row.get(12)?;
+        started.parent = parent.map(|id| RunId::from(Uuid::from_bytes(id)));
+        let created_at = Timestamp::from_millis(number(9)?);
+        let mut head = RunHead::new(run_id(row)?, &started, created_at);
+        head.status = status::status(number(3)?)?;
+        head.epoch = number(4)?;
+        head.last = number(5)?;
+        head.updated_at = Timestamp::from_millis(number(10)?);
+        let words = Words {
+            usage: row.get(14)?,
+            cut: row.get(15)?,
+        };
+        head.usage = parsed::<Usage>(words.usage.as_deref())?;
+        head.cut = parsed::<Activity>(words.cut.as_deref())?;
         let run = RunRow {
-            head: RunHead {
-                run_id: run_id(row)?,
-                agent: row.get(1)?,
-                session_id: row.get(2)?,
-                status: status::status(number(3)?)?,
-                epoch: number(4)?,
-                last: number(5)?,
-                created_at: Timestamp::from_millis(number(9)?),
-                updated_at: Timestamp::from_millis(number(10)?),
-            },
+            head,
             folded: number(6)?,
             born: number(7)?,
             batch: BatchId(u128::from_be_bytes(row.get(8)?)),
         };
-        if run.checksum() != number(11)? {
+        if run.checksum(&words) != number(11)? {
             return Err(Damaged("a run does not match its checksum").into());
         }
         Ok(run)
@@ -64,12 +85,22 @@ impl RunRow {
         row.optional()?.transpose()
     }
 
+    /// Writes the row of a run that is not there yet.
     pub(super) fn insert(&self, db: &Connection) -> Result<(), Fault> {
-        let mut insert = db.prepare_cached(&format!(
-            "INSERT INTO runs ({RUN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        self.write(db, "INSERT")
+    }
+
+    /// Writes all of the row, over what is there.
+    pub(super) fn replace(&self, db: &Connection) -> Result<(), Fault> {
+        self.write(db, "REPLACE")
+    }
+
+    fn write(&self, db: &Connection, verb: &str) -> Result<(), Fault> {
+        let mut write = db.prepare_cached(&format!(
+            "{verb} INTO runs ({RUN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         ))?;
-        let head = &self.head;
-        insert.execute(params![
+        let (head, words) = (&self.head, self.words()?);
+        write.execute(params![
             head.run_id.as_bytes(),
             head.agent,
             head.session_id,
@@ -81,7 +112,11 @@ impl RunRow {
             self.batch.0.to_be_bytes(),
             head.created_at.as_millis() as i64,
             head.updated_at.as_millis() as i64,
-            self.checksum() as i64,
+            self.checksum(&words) as i64,
+            head.user_id,
+            head.parent.as_ref().map(RunId::as_bytes),
+            words.usage,
+            words.cut,
         ])?;
         Ok(())
     }
@@ -89,10 +124,10 @@ impl RunRow {
     /// Writes what changes in the life of a run.
     pub(super) fn update(&self, db: &Connection) -> Result<(), Fault> {
         let mut update = db.prepare_cached(
-            "UPDATE runs SET status = ?2, epoch = ?3, last = ?4, folded = ?5, batch = ?6, updated_at = ?7, checksum = ?8 \
-             WHERE id = ?1",
+            "UPDATE runs SET status = ?2, epoch = ?3, last = ?4, folded = ?5, batch = ?6, updated_at = ?7, checksum = ?8, \
+             usage = ?9, cut = ?10 WHERE id = ?1",
         )?;
-        let head = &self.head;
+        let (head, words) = (&self.head, self.words()?);
         let updated = update.execute(params![
             head.run_id.as_bytes(),
             status::number(head.status),
@@ -101,7 +136,9 @@ impl RunRow {
             self.folded as i64,
             self.batch.0.to_be_bytes(),
             head.updated_at.as_millis() as i64,
-            self.checksum() as i64,
+            self.checksum(&words) as i64,
+            words.usage,
+            words.cut,
         ])?;
         match updated {
             1 => Ok(()),
@@ -109,37 +146,42 @@ impl RunRow {
         }
     }
 
-    fn checksum(&self) -> u64 {
-        let RunHead {
-            run_id,
-            agent,
-            session_id,
-            status,
-            last,
-            epoch,
-            created_at,
-            updated_at,
-        } = &self.head;
-        let session = session_id.as_deref();
+    fn words(&self) -> Result<Words, Damaged> {
+        Ok(Words {
+            usage: self.head.usage.as_ref().map(text).transpose()?,
+            cut: self.head.cut.as_ref().map(text).transpose()?,
+        })
+    }
+
+    fn checksum(&self, words: &Words) -> u64 {
+        let head = &self.head;
+        let session = head.session_id.as_deref();
         let mut bytes = Vec::with_capacity(128);
-        bytes.extend_from_slice(run_id.as_bytes());
+        bytes.extend_from_slice(head.run_id.as_bytes());
         bytes.extend_from_slice(&self.batch.0.to_be_bytes());
         for number in [
-            u64::from(status::number(*status)),
-            *last,
-            *epoch,
-            created_at.as_millis(),
-            updated_at.as_millis(),
+            u64::from(status::number(head.status)),
+            head.last,
+            head.epoch,
+            head.created_at.as_millis(),
+            head.updated_at.as_millis(),
             self.folded,
             self.born,
-            agent.len() as u64,
+            head.agent.len() as u64,
             u64::from(session.is_some()),
         ] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
-        bytes.extend_from_slice(agent.as_bytes());
+        bytes.extend_from_slice(head.agent.as_bytes());
         bytes.extend_from_slice(session.unwrap_or_default().as_bytes());
-        checksum(1, &bytes)
+        // The columns of schema 2. A row of schema 1 has none of them, and its checksum stands.
+        let more = [
+            head.user_id.as_deref().map(str::as_bytes),
+            head.parent.as_ref().map(|parent| &parent.as_bytes()[..]),
+            words.usage.as_deref().map(str::as_bytes),
+            words.cut.as_deref().map(str::as_bytes),
+        ];
+        checksum_with(checksum(1, &bytes), &more)
     }
 }
 
@@ -148,97 +190,13 @@ pub(super) fn run_id(row: &Row<'_>) -> Result<RunId, Fault> {
     Ok(RunId::from(Uuid::from_bytes(row.get(0)?)))
 }
 
-/// The columns of a session, as [`session_head`] expects them.
-pub(super) const SESSION_COLUMNS: &str = "id, name, created_at, updated_at, checksum, \
-     (SELECT count(*) FROM runs WHERE runs.session = sessions.id)";
-
-pub(super) fn session_head(row: &Row<'_>) -> Result<SessionHead, Fault> {
-    let number = |column| row.get::<_, i64>(column).map(|n| n as u64);
-    let head = SessionHead {
-        session_id: row.get(0)?,
-        name: row.get(1)?,
-        created_at: Timestamp::from_millis(number(2)?),
-        updated_at: Timestamp::from_millis(number(3)?),
-        runs: number(5)?,
-    };
-    if session_checksum(&head) != number(4)? {
-        return Err(Damaged("a session does not match its checksum").into());
-    }
-    Ok(head)
+/// What a column says in JSON.
+pub(super) fn parsed<T: DeserializeOwned>(text: Option<&str>) -> Result<Option<T>, Damaged> {
+    let parsed = text.map(serde_json::from_str).transpose();
+    parsed.map_err(|_| Damaged("a column is not of the form that it has"))
 }
 
-pub(super) fn find_session(db: &Connection, id: &str) -> Result<Option<SessionHead>, Fault> {
-    let mut find = db.prepare_cached(&format!(
-        "SELECT {SESSION_COLUMNS} FROM sessions WHERE id = ?"
-    ))?;
-    let row = find.query_row([id], |row| Ok(session_head(row)));
-    row.optional()?.transpose()
-}
-
-/// Writes a session over whatever there is of it.
-pub(super) fn put_session(db: &Connection, head: &SessionHead) -> Result<(), Fault> {
-    let mut put = db.prepare_cached(
-        "INSERT INTO sessions (id, name, created_at, updated_at, checksum) VALUES (?, ?, ?, ?, ?) \
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name, updated_at = excluded.updated_at, checksum = excluded.checksum",
-    )?;
-    put.execute(params![
-        head.session_id,
-        head.name,
-        head.created_at.as_millis() as i64,
-        head.updated_at.as_millis() as i64,
-        session_checksum(head) as i64,
-    ])?;
-    Ok(())
-}
-
-/// Notes that a run of session `id` began, or changed its status. Makes the session where there is none.
-pub(super) fn touch_session(db: &Connection, id: &Arc<str>, at: Timestamp) -> Result<(), Fault> {
-    let mut find = db.prepare_cached(
-        "SELECT id, name, created_at, updated_at, checksum, 0 FROM sessions WHERE id = ?",
-    )?;
-    let found = find
-        .query_row([id], |row| Ok(session_head(row)))
-        .optional()?
-        .transpose()?;
-    let head = match found {
-        Some(found) if found.updated_at >= at => return Ok(()),
-        Some(found) => SessionHead {
-            updated_at: at,
-            ..found
-        },
-        None => SessionHead {
-            session_id: id.clone(),
-            name: None,
-            created_at: at,
-            updated_at: at,
-            runs: 0,
-        },
-    };
-    put_session(db, &head)
-}
-
-/// Deletes the session of this id where it has neither a run nor a name.
-pub(super) fn drop_bare_session(db: &Connection, id: &str) -> Result<(), Fault> {
-    let mut drop = db.prepare_cached(
-        "DELETE FROM sessions WHERE id = ?1 AND name IS NULL \
-         AND NOT EXISTS (SELECT 1 FROM runs WHERE session = ?1)",
-    )?;
-    drop.execute([id])?;
-    Ok(())
-}
-
-fn session_checksum(head: &SessionHead) -> u64 {
-    let name = head.name.as_deref();
-    let mut bytes = Vec::with_capacity(96);
-    for number in [
-        head.created_at.as_millis(),
-        head.updated_at.as_millis(),
-        head.session_id.len() as u64,
-        u64::from(name.is_some()),
-    ] {
-        bytes.extend_from_slice(&number.to_le_bytes());
-    }
-    bytes.extend_from_slice(head.session_id.as_bytes());
-    bytes.extend_from_slice(name.unwrap_or_default().as_bytes());
-    checksum(2, &bytes)
+/// The JSON of what goes into a column.
+pub(super) fn text<T: serde::Serialize>(value: &T) -> Result<String, Damaged> {
+    serde_json::to_string(value).map_err(|_| Damaged("a column has no form in JSON"))
 }

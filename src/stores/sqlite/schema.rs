@@ -7,13 +7,14 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::{
     codec::EVENTS_VERSION,
     error::{Fault, OpenError},
+    fill_in,
 };
 
 /// The mark of our files, at byte 68: "Qull".
 const APPLICATION_ID: u32 = 0x5175_6c6c;
 
 /// The steps from each version to the next. A step is never changed once it was released.
-const MIGRATIONS: [&str; 1] = [include_str!("schema/1.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// The version that this program reads and writes.
 pub(super) const VERSION: u32 = MIGRATIONS.len() as u32;
@@ -110,6 +111,8 @@ pub(super) fn owned(db: &Connection) -> Result<u32, Unfit> {
 /// Whether this program can read a file as it is.
 pub(super) fn verify(db: &Connection) -> Result<(), Unfit> {
     match owned(db)? {
+        // Whoever made it of an older one was cut short.
+        VERSION if fill_in::is_due(db)? => Err(Unfit::Older(VERSION - 1)),
         VERSION => known_events(db).map(|_| ()),
         older => Err(Unfit::Older(older)),
     }

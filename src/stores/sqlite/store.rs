@@ -7,7 +7,7 @@ use quell_actors::{
     id::Timestamp,
     store::{
         AppendError, BatchId, Events, Expected, ReadError, RunHead, RunQuery, SessionHead,
-        SessionQuery, Store, WriteError,
+        SessionPatch, SessionQuery, Store, WriteError,
     },
 };
 use tokio::sync::oneshot;
@@ -15,8 +15,7 @@ use tokio::sync::oneshot;
 use super::{
     Mode, SqliteStore, list,
     queue::{Append, Change, Op},
-    read,
-    rows::find_session,
+    read, sessions,
 };
 
 const LOOKING: &str = "the store was opened to be read only";
@@ -116,7 +115,9 @@ impl Store for SqliteStore {
     // The rows of sessions are written with every change, so the file is all there is to them.
 
     async fn session(&self, id: Arc<str>) -> Result<Option<SessionHead>, ReadError> {
-        self.pool().read(move |db| Ok(find_session(db, &id)?)).await
+        self.pool()
+            .read(move |db| Ok(sessions::find(db, &id)?))
+            .await
     }
 
     async fn sessions(&self, query: SessionQuery) -> Result<Vec<SessionHead>, ReadError> {
@@ -125,14 +126,20 @@ impl Store for SqliteStore {
             .await
     }
 
-    async fn name_session(
+    async fn count_sessions(&self, query: SessionQuery) -> Result<u64, ReadError> {
+        self.pool()
+            .read(move |db| Ok(list::count_sessions(db, &query)?))
+            .await
+    }
+
+    async fn put_session(
         &self,
         id: Arc<str>,
-        name: Option<Arc<str>>,
+        patch: SessionPatch,
         at: Timestamp,
     ) -> Result<(), WriteError> {
-        let named = self.change(Change::NameSession { id, name, at }).await;
-        named.map(|_| ())
+        let put = self.change(Change::PutSession { id, patch, at }).await;
+        put.map(|_| ())
     }
 
     async fn delete_run(&self, run: RunId) -> Result<bool, WriteError> {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    super::{RunHead, RunQuery, SessionHead, SessionQuery, Store, WriteError},
+    super::{RunHead, RunQuery, SessionHead, SessionPatch, SessionQuery, Store, WriteError},
     Checked, Violation,
 };
 use crate::{
@@ -171,7 +171,7 @@ impl<'a, S: Store> Place<'a, S> {
     pub(super) async fn listed_among_all(&self, size: usize) -> Result<Vec<RunHead>, Violation> {
         let highest = RunId::from(uuid::Uuid::max());
         let query = RunQuery {
-            before: Some((self.at(SPAN), highest)),
+            past: Some((self.at(SPAN), highest)),
             ..RunQuery::default()
         };
         let mut found = self.pages(query, size, Some(self.at(0))).await?;
@@ -183,8 +183,9 @@ impl<'a, S: Store> Place<'a, S> {
     pub(super) async fn listed_sessions(&self, size: usize) -> Result<Vec<SessionHead>, Violation> {
         let mut found = Vec::new();
         let mut query = SessionQuery {
-            before: Some((self.at(SPAN), "".into())),
+            past: Some((self.at(SPAN), "".into())),
             limit: size,
+            ..SessionQuery::default()
         };
         for _ in 0..PAGES {
             let page = self.store().sessions(query.clone()).await;
@@ -215,12 +216,15 @@ impl<'a, S: Store> Place<'a, S> {
     }
 
     pub(super) async fn name(&self, id: &Arc<str>, name: Option<&str>, at: u64) -> Checked {
-        let name: Option<Arc<str>> = name.map(Arc::from);
-        let named = || {
+        self.put(id, SessionPatch::new().name(name), at).await
+    }
+
+    pub(super) async fn put(&self, id: &Arc<str>, patch: SessionPatch, at: u64) -> Checked {
+        let put = || {
             self.store()
-                .name_session(id.clone(), name.clone(), self.at(at))
+                .put_session(id.clone(), patch.clone(), self.at(at))
         };
-        self.insist("naming a session", named).await.map(|_| ())
+        self.insist("putting to a session", put).await.map(|_| ())
     }
 
     /// Deletes a run, and expects to hear whether it was there.

@@ -9,10 +9,11 @@ use super::{
     trial::{Trial, cancelled, completed, failed, words},
 };
 use crate::{
-    cancel::CancelReason,
+    cancel::{Activity, CancelReason},
     event::{CancelRequested, EventKind, Paused},
     message::ToolCall,
     status::RunStatus,
+    usage::Usage,
 };
 
 pub(super) async fn check<S: Store>(ground: &Ground<'_, S>) -> Checked {
@@ -113,15 +114,22 @@ async fn expect_told<S: Store>(
     last: u64,
     status: RunStatus,
 ) -> Checked {
+    // What it used, and what was interrupted, is said when it ends.
+    let usage = status.is_ended().then(Usage::default);
+    let cut = (status == RunStatus::Cancelled).then_some(Activity::Streaming);
     let head = RunHead {
         run_id: trial.id,
         agent: trial.agent.clone(),
         session_id: trial.session.clone(),
+        user_id: None,
+        parent: None,
         status,
         last,
         epoch: 1,
         created_at: trial.time_of(1),
         updated_at: trial.time_of(last),
+        usage,
+        cut,
     };
     place.expect("head", trial.head().await?.as_ref(), Some(&head))?;
     place.expect("a list", place.runs(query.clone()).await?, vec![head])
@@ -247,12 +255,12 @@ async fn a_list_has_what_was_asked_for<S: Store>(ground: &Ground<'_, S>) -> Chec
                 if session_id.is_none() && agent.is_none() {
                     continue;
                 }
-                let query = RunQuery {
-                    session_id: session_id.cloned(),
-                    agent: agent.cloned(),
-                    unfinished,
-                    ..RunQuery::default()
+                let mut query = match unfinished {
+                    true => RunQuery::unfinished(),
+                    false => RunQuery::default(),
                 };
+                query.session_id = session_id.cloned();
+                query.agent = agent.cloned();
                 let wanted = heads.iter().filter(|head| query.holds(head));
                 let wanted: Vec<RunHead> = wanted.cloned().collect();
                 place.expect_listed(query.clone(), &wanted).await?;

@@ -6,22 +6,13 @@ use std::{
 };
 
 use super::super::{AppendError, BatchId, Events, Expected, RunHead, Tape};
-use crate::{
-    event::EventKind,
-    id::{RunId, Timestamp},
-    status::RunStatus,
-};
+use crate::{event::EventKind, id::RunId};
 
 pub(super) type Runs = HashMap<RunId, KeptRun>;
 
 #[derive(Debug)]
 pub(super) struct KeptRun {
-    agent: Arc<str>,
-    pub(super) session_id: Option<Arc<str>>,
-    created_at: Timestamp,
-    epoch: u64,
-    pub(super) last: u64,
-    status: RunStatus,
+    pub(super) head: RunHead,
     batch: BatchId,
     pub(super) tape: Arc<Tape>,
     /// Whether the tape is that of the log which began the run. It holds events that are not stored yet, and must not be
@@ -31,39 +22,45 @@ pub(super) struct KeptRun {
     pub(super) ended: Option<u64>,
 }
 
-/// Appends to one of `runs`, as every store must, events after which the run has `status`, where they change it. `None`:
-/// this very batch was the last one, and is not stored twice.
+/// What an append did.
+pub(super) enum Appended<'a> {
+    /// The run begins with it.
+    Begun(&'a mut KeptRun),
+    /// The run goes on with it.
+    Added(&'a mut KeptRun),
+    /// Nothing: this very batch was the last one, and is not stored twice.
+    Repeated,
+}
+
+/// Appends to one of `runs`, as every store must.
 pub(super) fn append<'a>(
     runs: &'a mut Runs,
     id: RunId,
     expected: Expected,
     batch: BatchId,
     events: &Events,
-    status: Option<RunStatus>,
-) -> Result<Option<&'a mut KeptRun>, AppendError> {
+) -> Result<Appended<'a>, AppendError> {
     let run = match runs.entry(id) {
         Entry::Occupied(kept) => kept.into_mut(),
         Entry::Vacant(place) => {
             let mut run = KeptRun::new(expected, events)?;
-            run.take(batch, events, status);
-            return Ok(Some(place.insert(run)));
+            run.take(batch, events);
+            return Ok(Appended::Begun(place.insert(run)));
         }
     };
-    if run.batch == batch && run.last == events.last() && run.epoch == expected.epoch_after() {
-        return Ok(None);
+    let (epoch, last) = (run.head.epoch, run.head.last);
+    if run.batch == batch && last == events.last() && epoch == expected.epoch_after() {
+        return Ok(Appended::Repeated);
     }
-    if run.has_ended() {
-        return Err(AppendError::Ended { last: run.last });
+    if run.head.status.is_ended() {
+        return Err(AppendError::Ended { last });
     }
-    if run.epoch != expected.epoch || run.last != expected.last || events.first() != run.last + 1 {
-        return Err(AppendError::Fenced {
-            epoch: run.epoch,
-            last: run.last,
-        });
+    if epoch != expected.epoch || last != expected.last || events.first() != last + 1 {
+        return Err(AppendError::Fenced { epoch, last });
     }
-    run.epoch = expected.epoch_after();
-    run.take(batch, events, status);
-    Ok(Some(run))
+    run.head.epoch = expected.epoch_after();
+    run.take(batch, events);
+    Ok(Appended::Added(run))
 }
 
 impl KeptRun {
@@ -75,16 +72,13 @@ impl KeptRun {
         let (true, Some(first)) = (begins, events.iter().next()) else {
             return Err(no_run);
         };
-        let EventKind::Started(started) = first.kind else {
+        let EventKind::Started(started) = &first.kind else {
             return Err(no_run);
         };
+        let mut head = RunHead::new(first.run_id, started, first.at);
+        head.epoch = expected.epoch;
         Ok(KeptRun {
-            agent: started.agent.clone(),
-            session_id: started.session_id.clone(),
-            created_at: first.at,
-            epoch: expected.epoch,
-            last: 0,
-            status: RunStatus::Pending,
+            head,
             batch: BatchId(0),
             tape: events.tape().clone(),
             shared: true,
@@ -92,15 +86,14 @@ impl KeptRun {
         })
     }
 
-    fn take(&mut self, batch: BatchId, events: &Events, status: Option<RunStatus>) {
+    fn take(&mut self, batch: BatchId, events: &Events) {
         if !Arc::ptr_eq(&self.tape, events.tape()) {
             self.own_tape();
             for event in events.iter() {
                 self.tape.push(event.at, event.kind);
             }
         }
-        self.status = status.unwrap_or(self.status);
-        self.last = events.last();
+        events.look_at_each(|seq, at, kind| self.head.apply_kind(seq, at, kind));
         self.batch = batch;
     }
 
@@ -108,29 +101,11 @@ impl KeptRun {
     fn own_tape(&mut self) {
         if self.shared {
             let own = Tape::new(self.tape.run_id(), 0);
-            for event in (1..=self.last).filter_map(|seq| self.tape.get(seq)) {
+            for event in (1..=self.head.last).filter_map(|seq| self.tape.get(seq)) {
                 own.push(event.at, event.kind);
             }
             self.tape = Arc::new(own);
             self.shared = false;
-        }
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.status.is_ended()
-    }
-
-    pub(super) fn head(&self, run_id: RunId) -> RunHead {
-        let last = self.tape.get(self.last);
-        RunHead {
-            run_id,
-            agent: self.agent.clone(),
-            session_id: self.session_id.clone(),
-            status: self.status,
-            last: self.last,
-            epoch: self.epoch,
-            created_at: self.created_at,
-            updated_at: last.map_or(self.created_at, |event| event.at),
         }
     }
 }

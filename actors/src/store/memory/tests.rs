@@ -9,7 +9,7 @@ use std::{collections::HashMap, future::Future, sync::Arc};
 
 use futures::FutureExt;
 
-use super::*;
+use super::{index::List, *};
 use crate::{
     event::{EventKind, Started},
     outcome::{ErrorReason, RunError},
@@ -148,7 +148,8 @@ fn is_there(store: &MemoryStore, run: RunId) -> bool {
 
 fn name(store: &MemoryStore, session: &str, name: Option<&str>) {
     let at = Timestamp::from_millis(1);
-    now(store.name_session(session.into(), name.map(Arc::from), at)).unwrap();
+    let patch = SessionPatch::new().name(name);
+    now(store.put_session(session.into(), patch, at)).unwrap();
 }
 
 fn sessions(store: &MemoryStore) -> Vec<String> {
@@ -165,32 +166,74 @@ fn sessions(store: &MemoryStore) -> Vec<String> {
 /// Looks inside: the index and the runs say the same, and nothing is kept beyond its bound.
 fn check_whole(store: &MemoryStore) {
     let index = locked(&store.index);
-    let (mut ended, mut of_session) = (0, HashMap::<Arc<str>, usize>::new());
+    let (mut ended, mut all) = (0, 0);
+    let (mut listed, mut of_session) = (0, HashMap::<Arc<str>, u64>::new());
     for shard in &store.shards {
         for (id, kept) in locked(shard).iter() {
-            assert_eq!(kept.has_ended(), kept.ended.is_some(), "{kept:?}");
+            let key = (kept.head.created_at, *id);
+            let lists = index.lists.values();
+            listed += lists.filter(|list| list.contains(&key)).count();
+            let is_in = |list| {
+                index
+                    .lists
+                    .get(&list)
+                    .is_some_and(|list| list.contains(&key))
+            };
+            let has_ended = kept.head.status.is_ended();
+            all += 1;
+            assert!(is_in(List::All), "{index:?}");
+            assert!(is_in(List::Agent(kept.head.agent.clone())), "{index:?}");
+            assert_eq!(is_in(List::Unfinished), !has_ended, "{index:?}");
+            assert_eq!(has_ended, kept.ended.is_some(), "{kept:?}");
             if let Some(place) = kept.ended {
                 assert_eq!(index.ended.get(&place), Some(id), "{index:?}");
                 ended += 1;
             }
-            if let Some(session) = &kept.session_id {
-                assert!(index.sessions[session].runs.contains(id), "{index:?}");
+            if let Some(session) = &kept.head.session_id {
+                assert!(is_in(List::Session(session.clone())), "{index:?}");
                 *of_session.entry(session.clone()).or_default() += 1;
             }
         }
     }
+    // Nothing is in a list that is not kept any more.
+    assert!(
+        index.lists.values().all(|list| !list.is_empty()),
+        "{index:?}"
+    );
+    let in_lists: usize = index.lists.values().map(|list| list.len()).sum();
+    assert_eq!(
+        (
+            in_lists,
+            index.lists.get(&List::All).map_or(0, |list| list.len())
+        ),
+        (listed, all)
+    );
     assert_eq!(index.ended.len(), ended, "{index:?}");
     assert!(ended <= store.keep, "{index:?}");
     let mut idle = 0;
     for (id, session) in &index.sessions {
         let runs = of_session.get(id).copied().unwrap_or_default();
-        assert_eq!(session.runs.len(), runs, "{id} {index:?}");
+        let head = &session.head;
+        assert_eq!(head.runs, runs, "{id} {index:?}");
+        assert!(
+            index.by_created.contains(&(head.created_at, id.clone())),
+            "{index:?}"
+        );
+        assert!(
+            index.by_updated.contains(&(head.updated_at, id.clone())),
+            "{index:?}"
+        );
         assert_eq!(session.idle.is_some(), runs == 0, "{id} {index:?}");
         if let Some(place) = session.idle {
             assert_eq!(index.idle.get(&place), Some(id), "{index:?}");
             idle += 1;
         }
     }
+    let sessions = index.sessions.len();
+    assert_eq!(
+        (index.by_created.len(), index.by_updated.len()),
+        (sessions, sessions)
+    );
     assert_eq!(index.idle.len(), idle, "{index:?}");
     assert!(idle <= store.keep, "{index:?}");
 }

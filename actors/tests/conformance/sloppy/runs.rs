@@ -215,34 +215,30 @@ impl Kept {
     }
 
     pub(super) fn head(&self, flaw: Flaw, run_id: RunId) -> Result<RunHead, ReadError> {
-        let first = self.events.first();
-        let Some((EventKind::Started(started), first)) = first.map(|first| (&first.kind, first))
-        else {
+        let Some(first) = self.events.first() else {
             return Err(ReadError::Failed("no start".into()));
         };
-        let last = self.events.last().unwrap();
-        let mut statuses = self.events.iter().rev().map(|event| event.kind.status());
-        let status = match flaw {
-            Flaw::StatusStaysPending => None,
-            Flaw::StatusOfTheLastEvent => statuses.next().flatten(),
-            _ => statuses.flatten().next(),
+        let EventKind::Started(started) = &first.kind else {
+            return Err(ReadError::Failed("no start".into()));
         };
-        let session = self.session_id.clone();
-        Ok(RunHead {
-            run_id,
-            agent: started.agent.clone(),
-            session_id: session.filter(|_| flaw != Flaw::LosesTheSession),
-            status: status.unwrap_or(RunStatus::Pending),
-            last: last.seq,
-            epoch: self.epoch,
-            created_at: match flaw {
-                Flaw::CreatedIsUpdated => last.at,
-                _ => first.at,
-            },
-            updated_at: match flaw {
-                Flaw::UpdatedIsCreated => first.at,
-                _ => last.at,
-            },
-        })
+        let mut head = RunHead::new(run_id, started, first.at);
+        for event in &self.events {
+            head.apply(event);
+        }
+        head.epoch = self.epoch;
+        head.session_id = self.session_id.clone();
+        let changes = self
+            .events
+            .last()
+            .is_some_and(|last| last.kind.status().is_some());
+        match flaw {
+            Flaw::StatusStaysPending => head.status = RunStatus::Pending,
+            Flaw::StatusOfTheLastEvent if !changes => head.status = RunStatus::Pending,
+            Flaw::LosesTheSession => head.session_id = None,
+            Flaw::CreatedIsUpdated => head.created_at = head.updated_at,
+            Flaw::UpdatedIsCreated => head.updated_at = head.created_at,
+            _ => {}
+        }
+        Ok(head)
     }
 }

@@ -1,10 +1,7 @@
 //! Deciding about one append: what it is answered, or what of it is to be written.
 
-use std::sync::Arc;
-
 use quell_actors::{
-    EventKind, RunId, RunStatus,
-    id::Timestamp,
+    EventKind, RunEvent, RunId, RunStatus,
     store::{AppendError, BatchId, Events, Expected, RunHead},
 };
 use rusqlite::Connection;
@@ -54,45 +51,19 @@ pub(super) struct Planned {
     pub(super) events: Events,
     pub(super) answer: oneshot::Sender<Result<u64, AppendError>>,
     /// Where the run stands then.
-    pub(super) after: After,
+    pub(super) head: RunHead,
     /// The row, when the run begins with it.
     pub(super) begins: Option<RunRow>,
-    /// The session that has to know of it, and when it happened.
-    pub(super) touches: Option<(Arc<str>, Timestamp)>,
+    /// The events that change the run's status. Its session has to know of them.
+    pub(super) changes: Vec<RunEvent>,
     pub(super) bytes: usize,
     /// The run as it is in memory, when all that it has is written to segments, and not to the journal.
     pub(super) folds: Option<Live>,
 }
 
-/// Where a run stands after an append.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct After {
-    pub(super) epoch: u64,
-    pub(super) last: u64,
-    pub(super) status: RunStatus,
-    pub(super) updated_at: Timestamp,
-}
-
-impl After {
-    pub(super) fn put(self, row: &mut RunRow, batch: BatchId) {
-        row.head.epoch = self.epoch;
-        row.head.last = self.last;
-        row.head.status = self.status;
-        row.head.updated_at = self.updated_at;
-        row.batch = batch;
-    }
-
-    /// Whether nothing more is likely to come: the run has ended, or waits for a person.
-    pub(super) fn rests(self) -> bool {
-        self.status.is_ended() || self.status == RunStatus::Paused
-    }
-}
-
-/// What is known of a run before an append.
-struct Before {
-    status: RunStatus,
-    session: Option<Arc<str>>,
-    tail_bytes: usize,
+/// Whether nothing more of a run is likely to come: it has ended, or waits for a person.
+pub(super) fn rests(run: &RunHead) -> bool {
+    run.status.is_ended() || run.status == RunStatus::Paused
 }
 
 /// Answers an append, or plans it: its entry stands in the journal row then, unless the run is folded.
@@ -105,17 +76,17 @@ pub(super) fn plan(
     buffers: &mut Buffers,
 ) -> Option<Planned> {
     match try_plan(db, live, next_row, &append, may_fold, buffers) {
-        Ok((after, begins, touches, bytes, folds)) => Some(Planned {
+        Ok(plan) => Some(Planned {
             run: append.run,
             expected: append.expected,
             batch: append.batch,
             events: append.events,
             answer: append.answer,
-            after,
-            begins,
-            touches,
-            bytes,
-            folds,
+            head: plan.head,
+            begins: plan.begins,
+            changes: plan.changes,
+            bytes: plan.bytes,
+            folds: plan.folds,
         }),
         Err(answer) => {
             // Whoever asked may be gone.
@@ -125,13 +96,14 @@ pub(super) fn plan(
     }
 }
 
-type Plan = (
-    After,
-    Option<RunRow>,
-    Option<(Arc<str>, Timestamp)>,
-    usize,
-    Option<Live>,
-);
+/// What is planned of an append: see [`Planned`].
+struct Plan {
+    head: RunHead,
+    begins: Option<RunRow>,
+    changes: Vec<RunEvent>,
+    bytes: usize,
+    folds: Option<Live>,
+}
 
 /// The error is the answer, of whatever kind.
 type Answer = Result<u64, AppendError>;
@@ -154,37 +126,24 @@ fn try_plan(
     if events.run_id() != *run || !fits(*expected, events.last()) {
         return Err(unavailable("the append is not one of this run's"));
     }
-    let mut begins = None;
-    let before = match before(db, live, append)? {
-        Some(before) => before,
+    let known = known(db, live, append)?;
+    let (mut begins, mut head, tail_bytes) = match known {
+        Some((head, tail_bytes)) => (None, head, tail_bytes),
         None => {
             let row = begin(*run, *expected, *batch, next_row, events)?;
-            let session = row.head.session_id.clone();
-            begins = Some(row);
-            Before {
-                status: RunStatus::Pending,
-                session,
-                tail_bytes: 0,
-            }
+            let head = row.head.clone();
+            (Some(row), head, 0)
         }
     };
 
-    let encoded = encode(events, buffers).map_err(unavailable)?;
-    let after = After {
-        epoch: expected.epoch_after(),
-        last: events.last(),
-        status: encoded.status.map_or(before.status, |(status, _)| status),
-        updated_at: encoded.at,
-    };
+    head.epoch = expected.epoch_after();
+    let changes = encode(events, &mut head, buffers).map_err(unavailable)?;
     if let Some(row) = &mut begins {
-        after.put(row, *batch);
+        row.head = head.clone();
     }
-    let touches = encoded
-        .status
-        .and_then(|(_, at)| Some((before.session?, at)));
     let bytes = buffers.stretch.len();
-    let much = before.tail_bytes + bytes >= fold_from(*run);
-    let folds = (after.rests() || (much && may_fold)).then(|| match &begins {
+    let much = tail_bytes + bytes >= fold_from(*run);
+    let folds = (rests(&head) || (much && may_fold)).then(|| match &begins {
         Some(row) => Live::folded(row.clone()),
         None => live.lock().runs[run].clone(),
     });
@@ -192,33 +151,40 @@ fn try_plan(
         let entry = Entry {
             run: *run,
             batch: *batch,
-            epoch: after.epoch,
+            epoch: head.epoch,
             first: events.first(),
-            last: after.last,
-            status: encoded.status.map(|(status, _)| status),
+            last: head.last,
+            status: (!changes.is_empty()).then_some(head.status),
             stretch: &buffers.stretch,
         };
         entry.put(&mut buffers.row);
     }
-    Ok((after, begins, touches, bytes, folds))
+    Ok(Plan {
+        head,
+        begins,
+        changes,
+        bytes,
+        folds,
+    })
 }
 
 fn unavailable(why: &str) -> Answer {
     Err(AppendError::Unavailable(why.into()))
 }
 
-/// What is known of the run, or the answer when the append is not to be stored. `None`: there is no such run.
+/// Where the run stands and how much of it is in the journal, or the answer when the append is not to be stored. `None`:
+/// there is no such run.
 ///
 /// A run that is only in the file comes into memory before anything of it is written, since readers who do not find it
 /// in memory rely on the file.
-fn before(db: &Connection, live: &LiveIndex, append: &Append) -> Result<Option<Before>, Answer> {
+fn known(
+    db: &Connection,
+    live: &LiveIndex,
+    append: &Append,
+) -> Result<Option<(RunHead, usize)>, Answer> {
     if let Some(known) = live.lock().runs.get(&append.run) {
         verdict(&known.row, append)?;
-        return Ok(Some(Before {
-            status: known.row.head.status,
-            session: known.row.head.session_id.clone(),
-            tail_bytes: known.tail_bytes,
-        }));
+        return Ok(Some((known.row.head.clone(), known.tail_bytes)));
     }
     let found = RunRow::find(db, append.run).and_then(|row| match row {
         Some(row) if row.folded != row.head.last => {
@@ -230,13 +196,9 @@ fn before(db: &Connection, live: &LiveIndex, append: &Append) -> Result<Option<B
         return Ok(None);
     };
     verdict(&row, append)?;
-    let before = Before {
-        status: row.head.status,
-        session: row.head.session_id.clone(),
-        tail_bytes: 0,
-    };
+    let head = row.head.clone();
     live.lock().runs.insert(append.run, Live::folded(row));
-    Ok(Some(before))
+    Ok(Some((head, 0)))
 }
 
 /// Whether the append goes on where the run stands; the answer otherwise.
@@ -274,60 +236,46 @@ fn begin(
         return Err(fenced());
     }
     let first = events.iter().next().ok_or_else(fenced)?;
-    let EventKind::Started(started) = first.kind else {
+    let EventKind::Started(started) = &first.kind else {
         return Err(fenced());
     };
     Ok(RunRow {
-        head: RunHead {
-            run_id,
-            agent: started.agent.clone(),
-            session_id: started.session_id.clone(),
-            status: RunStatus::Pending,
-            last: 0,
-            epoch: expected.epoch,
-            created_at: first.at,
-            updated_at: first.at,
-        },
+        head: RunHead::new(run_id, started, first.at),
         folded: 0,
         born: next_row,
         batch,
     })
 }
 
-/// What the events say of their run.
-struct Encoded {
-    /// The status they leave it with, where one of them changes it, and when that one was.
-    status: Option<(RunStatus, Timestamp)>,
-    /// The time of the last.
-    at: Timestamp,
-}
-
-/// Writes the events to the buffer for them.
-fn encode(events: &Events, buffers: &mut Buffers) -> Result<Encoded, &'static str> {
+/// Writes the events to the buffer for them, and has `head` take them in. Returns those that change the run's status.
+fn encode(
+    events: &Events,
+    head: &mut RunHead,
+    buffers: &mut Buffers,
+) -> Result<Vec<RunEvent>, &'static str> {
     let Buffers {
         stretch: out, json, ..
     } = buffers;
     out.clear();
     let mut stretch = StretchWriter::default();
-    let mut encoded = Encoded {
-        status: None,
-        at: Timestamp::default(),
-    };
-    events.try_for_each(|_, at, kind| {
-        if at.as_millis() > LARGEST {
+    let mut changes = Vec::new();
+    for event in events.iter() {
+        if event.at.as_millis() > LARGEST {
             return Err("a time is too large");
         }
         json.clear();
-        serde_json::to_writer(&mut *json, kind).map_err(|_| "an event has no form in JSON")?;
-        stretch.push(out, at, json);
+        serde_json::to_writer(&mut *json, &event.kind)
+            .map_err(|_| "an event has no form in JSON")?;
+        stretch.push(out, event.at, json);
         if out.len() > LARGEST_APPEND {
             return Err("the append is too large");
         }
-        encoded.status = kind.status().map(|status| (status, at)).or(encoded.status);
-        encoded.at = at;
-        Ok(())
-    })?;
-    Ok(encoded)
+        head.apply(&event);
+        if event.kind.status().is_some() {
+            changes.push(event);
+        }
+    }
+    Ok(changes)
 }
 
 fn fold_from(run: RunId) -> usize {

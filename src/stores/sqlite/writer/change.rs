@@ -1,17 +1,21 @@
-//! Changes that are no appends: names, and deletions.
+//! Changes that are no appends: what is put to sessions, and deletions.
+
+use std::sync::Arc;
 
 use quell_actors::{
     RunId,
     id::Timestamp,
-    store::{SessionHead, WriteError},
+    store::{SessionHead, SessionPatch, WriteError},
 };
 use rusqlite::Connection;
 
 use super::{
     super::{
         error::Fault,
+        journal::LARGEST,
         queue::Change,
-        rows::{RunRow, drop_bare_session, find_session, put_session, run_id},
+        rows::{RunRow, run_id},
+        sessions,
     },
     Failed, Writer,
 };
@@ -20,11 +24,11 @@ impl Writer {
     /// Makes a change. Answers whether there was something to change.
     pub(super) fn change(&mut self, change: &Change) -> Result<bool, WriteError> {
         let changed = match change {
-            Change::NameSession { id, name, at } => {
-                if at.as_millis() > super::super::journal::LARGEST {
+            Change::PutSession { id, patch, at } => {
+                if at.as_millis() > LARGEST {
                     return Err(WriteError::Unavailable("the time is too large".into()));
                 }
-                self.transact(|db| name_session(db, id, name.as_ref(), *at))
+                self.transact(|db| put_session(db, id, patch, *at))
                     .map(|()| (true, Vec::new()))
             }
             Change::DeleteRun(run) => self
@@ -55,22 +59,16 @@ impl Writer {
     }
 }
 
-fn name_session(
+fn put_session(
     db: &Connection,
-    id: &std::sync::Arc<str>,
-    name: Option<&std::sync::Arc<str>>,
+    id: &Arc<str>,
+    patch: &SessionPatch,
     at: Timestamp,
 ) -> Result<(), Fault> {
-    let found = find_session(db, id)?;
-    let head = found.unwrap_or_else(|| SessionHead {
-        session_id: id.clone(),
-        name: None,
-        created_at: at,
-        updated_at: at,
-        runs: 0,
-    });
-    let name = name.cloned();
-    put_session(db, &SessionHead { name, ..head })
+    let found = sessions::find(db, id)?;
+    let mut head = found.unwrap_or_else(|| SessionHead::new(id.clone(), at));
+    head.put(patch.clone());
+    sessions::write(db, &head)
 }
 
 fn delete_run(db: &Connection, run: RunId) -> Result<bool, Fault> {
@@ -79,7 +77,7 @@ fn delete_run(db: &Connection, run: RunId) -> Result<bool, Fault> {
     };
     delete_rows(db, run)?;
     if let Some(session) = &row.head.session_id {
-        drop_bare_session(db, session)?;
+        sessions::forget_run(db, session)?;
     }
     Ok(true)
 }
@@ -91,8 +89,7 @@ fn delete_session(db: &Connection, id: &str) -> Result<(bool, Vec<RunId>), Fault
     for run in &runs {
         delete_rows(db, *run)?;
     }
-    let mut delete = db.prepare_cached("DELETE FROM sessions WHERE id = ?")?;
-    let deleted = delete.execute([id])? > 0 || !runs.is_empty();
+    let deleted = sessions::delete(db, id)? || !runs.is_empty();
     Ok((deleted, runs))
 }
 

@@ -5,10 +5,7 @@ use std::{
     time::Instant,
 };
 
-use quell_actors::{
-    id::Timestamp,
-    store::{AppendError, BatchId, Events},
-};
+use quell_actors::store::{AppendError, BatchId, Events};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -18,11 +15,11 @@ use super::{
         journal::seal_row,
         live::Live,
         queue::{Append, Op},
-        rows::touch_session,
         segment::SegmentWriter,
+        sessions,
     },
     Failed, Writer,
-    append::{MOST, MOST_BYTES, Planned, plan},
+    append::{MOST, MOST_BYTES, Planned, plan, rests},
 };
 
 /// How many bytes of runs that only have much in the journal are folded in one commit: folding is to be spread out.
@@ -131,10 +128,10 @@ impl Writer {
         let mut live = self.shared.0.live.lock();
         for planned in planned {
             events += planned.events.last() - planned.events.first() + 1;
-            answers.push((planned.answer, planned.after.last));
-            let (run, after) = (planned.run, planned.after);
-            self.chores.ended += u64::from(after.status.is_ended());
-            if planned.folds.is_some() && after.rests() && planned.begins.is_some() {
+            answers.push((planned.answer, planned.head.last));
+            let (run, rests) = (planned.run, rests(&planned.head));
+            self.chores.ended += u64::from(planned.head.status.is_ended());
+            if planned.folds.is_some() && rests && planned.begins.is_some() {
                 continue;
             }
             let known = match planned.begins {
@@ -149,10 +146,11 @@ impl Writer {
                     None => continue,
                 },
             };
-            after.put(&mut known.row, planned.batch);
+            known.row.head = planned.head;
+            known.row.batch = planned.batch;
             if planned.folds.is_some() {
                 self.ledger.folded(known.fold(), run);
-                if after.rests() {
+                if rests {
                     live.leave(run);
                 }
             } else {
@@ -179,7 +177,8 @@ fn write(db: &Connection, planned: &Planned) -> Result<(), Fault> {
     if let Some(live) = &planned.folds {
         let folded = fold(db, live, Some(&planned.events))?;
         let row = row.get_or_insert_with(|| live.row.clone());
-        planned.after.put(row, planned.batch);
+        row.head = planned.head.clone();
+        row.batch = planned.batch;
         row.folded = folded;
     }
     match (row, planned.begins.is_some()) {
@@ -187,35 +186,23 @@ fn write(db: &Connection, planned: &Planned) -> Result<(), Fault> {
         (Some(row), false) => row.update(db)?,
         (None, _) => {}
     }
-    match &planned.touches {
-        Some((session, at)) => touch(db, planned, session, *at),
-        None => Ok(()),
+    match &planned.head.session_id {
+        Some(session) if !planned.changes.is_empty() => {
+            sessions::apply(db, session, planned.head.created_at, &planned.changes)
+        }
+        Some(_) | None => Ok(()),
     }
-}
-
-fn touch(
-    db: &Connection,
-    planned: &Planned,
-    session: &std::sync::Arc<str>,
-    at: Timestamp,
-) -> Result<(), Fault> {
-    if let Some(row) = &planned.begins {
-        touch_session(db, session, row.head.created_at)?;
-    }
-    touch_session(db, session, at)
 }
 
 /// Writes the tail of a run, and then `more`, to segments. Answers the position that segments go up to then.
 pub(super) fn fold(db: &Connection, live: &Live, more: Option<&Events>) -> Result<u64, Fault> {
     let mut segments = SegmentWriter::new(db, live.row.head.run_id, live.row.folded);
     let mut json = Vec::new();
-    for events in live.tail.iter().chain(more) {
-        events.try_for_each(|_, at, kind| {
-            json.clear();
-            let written = serde_json::to_writer(&mut json, kind);
-            written.map_err(|_| Damaged("an event has no form in JSON"))?;
-            segments.push(at, &json)
-        })?;
+    for event in live.tail.iter().chain(more).flat_map(Events::iter) {
+        json.clear();
+        let written = serde_json::to_writer(&mut json, &event.kind);
+        written.map_err(|_| Damaged("an event has no form in JSON"))?;
+        segments.push(event.at, &json)?;
     }
     segments.finish()
 }

@@ -7,6 +7,7 @@ use proptest::{collection::vec, prelude::*};
 use self::naive::Naive;
 use super::*;
 use crate::event::Paused;
+use crate::status::StatusSet;
 
 const RUNS: usize = 3;
 const LOGS: usize = 3;
@@ -156,10 +157,8 @@ impl World {
             }
             Op::Name(session, name) => {
                 let (session, at) = (SESSIONS[session], Timestamp::from_millis(self.time / 3));
-                let named = self
-                    .store
-                    .name_session(session.into(), name.map(Arc::from), at);
-                now(named).unwrap();
+                let patch = SessionPatch::new().name(name);
+                now(self.store.put_session(session.into(), patch, at)).unwrap();
                 self.naive.name(session, name, at);
             }
         }
@@ -197,6 +196,19 @@ impl World {
         assert_eq!(answer, Some(should_be));
     }
 
+    /// All pages of a list.
+    fn pages(&self, mut query: RunQuery) -> Vec<RunHead> {
+        let mut pages = Vec::new();
+        loop {
+            let page = now(self.store.runs(query.clone())).unwrap();
+            let Some(last) = page.last() else {
+                return pages;
+            };
+            query = query.after(last);
+            pages.extend(page);
+        }
+    }
+
     fn compare(&self) {
         for id in &self.ids {
             assert_eq!(now(self.store.head(*id)).unwrap(), self.naive.head(*id));
@@ -208,22 +220,23 @@ impl World {
                 }
             }
         }
+        let at = |millis| Some(Timestamp::from_millis(millis));
         for session in [None, Some("a"), Some("b")] {
-            for unfinished in [false, true] {
-                let mut query = RunQuery {
-                    session_id: session.map(Arc::from),
-                    unfinished,
-                    limit: 2,
-                    ..RunQuery::default()
-                };
-                let mut pages = Vec::new();
-                for _ in 0..RUNS {
-                    let page = now(self.store.runs(query.clone())).unwrap();
-                    let Some(last) = page.last() else { break };
-                    query = query.after(last);
-                    pages.extend(page);
+            for statuses in [StatusSet::ALL, StatusSet::UNFINISHED, StatusSet::ENDED] {
+                for (from, until) in [(None, None), (at(self.time / 9), at(self.time / 4))] {
+                    for oldest_first in [false, true] {
+                        let query = RunQuery {
+                            session_id: session.map(Arc::from),
+                            statuses,
+                            from,
+                            until,
+                            oldest_first,
+                            limit: 2,
+                            ..RunQuery::default()
+                        };
+                        assert_eq!(self.pages(query.clone()), self.naive.runs(&query));
+                    }
                 }
-                assert_eq!(pages, self.naive.runs(session, unfinished));
             }
         }
         let listed = now(self.store.sessions(SessionQuery::default())).unwrap();

@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 
 use super::super::*;
-use crate::status::RunStatus;
 
 pub(super) struct Naive {
     keep: usize,
@@ -22,25 +21,14 @@ struct Run {
 
 impl Run {
     fn head(&self) -> RunHead {
-        let (first, last) = (&self.events[0], &self.events[self.events.len() - 1]);
+        let first = &self.events[0];
         let EventKind::Started(started) = &first.kind else {
             panic!("a run begins with its start");
         };
-        let mut statuses = self
-            .events
-            .iter()
-            .rev()
-            .filter_map(|event| event.kind.status());
-        RunHead {
-            run_id: first.run_id,
-            agent: started.agent.clone(),
-            session_id: started.session_id.clone(),
-            status: statuses.next().unwrap_or(RunStatus::Pending),
-            last: last.seq,
-            epoch: self.epoch,
-            created_at: first.at,
-            updated_at: last.at,
-        }
+        let mut head = RunHead::new(first.run_id, started, first.at);
+        self.events.iter().for_each(|event| head.apply(event));
+        head.epoch = self.epoch;
+        head
     }
 }
 
@@ -111,19 +99,19 @@ impl Naive {
     }
 
     fn note(&mut self, id: RunId, events: &[RunEvent]) {
-        let changes = events.iter().rev();
-        let changed = changes.clone().find(|event| event.kind.status().is_some());
         let head = self.head(id).unwrap();
-        let Some(changed) = changed else { return };
+        if !events.iter().any(|event| event.kind.status().is_some()) {
+            return;
+        }
         if let Some(session) = &head.session_id {
-            self.make(session, changed.at);
+            self.make(session, head.created_at);
             self.idle.retain(|idle| idle != session);
             let session = self
                 .sessions
                 .iter_mut()
                 .find(|kept| kept.session_id == *session);
             let session = session.unwrap();
-            session.updated_at = session.updated_at.max(changed.at);
+            events.iter().for_each(|event| session.apply(event));
         }
         if head.status.is_ended() {
             self.ended.push(id);
@@ -136,13 +124,7 @@ impl Naive {
     fn make(&mut self, session: &Arc<str>, at: Timestamp) -> bool {
         let is_there = self.sessions.iter().any(|kept| kept.session_id == *session);
         if !is_there {
-            self.sessions.push(SessionHead {
-                session_id: session.clone(),
-                name: None,
-                created_at: at,
-                updated_at: at,
-                runs: 0,
-            });
+            self.sessions.push(SessionHead::new(session.clone(), at));
         }
         !is_there
     }
@@ -196,24 +178,28 @@ impl Naive {
         let before = self.sessions.len();
         self.sessions.retain(|kept| *kept.session_id != *session);
         self.idle.retain(|idle| **idle != *session);
-        for head in self.runs(Some(session), false) {
+        for head in self.runs(&RunQuery::session(session)) {
             self.delete_run(head.run_id);
         }
         self.sessions.len() < before
     }
 
-    pub(super) fn runs(&self, session: Option<&str>, unfinished: bool) -> Vec<RunHead> {
+    /// All that `query` asks for.
+    pub(super) fn runs(&self, query: &RunQuery) -> Vec<RunHead> {
         let mut heads: Vec<_> = self.runs.iter().map(Run::head).collect();
-        heads.retain(|head| session.is_none() || head.session_id.as_deref() == session);
-        heads.retain(|head| !unfinished || !head.status.is_ended());
-        heads.sort_by_key(|head| Reverse((head.created_at, head.run_id)));
+        heads.retain(|head| query.holds(head));
+        heads.sort_by_key(|head| (head.created_at, head.run_id));
+        if !query.oldest_first {
+            heads.reverse();
+        }
         heads
     }
 
     pub(super) fn sessions(&self) -> Vec<SessionHead> {
         let mut heads = self.sessions.clone();
         for head in &mut heads {
-            head.runs = self.runs(Some(&head.session_id), false).len() as u64;
+            let query = RunQuery::session(head.session_id.clone());
+            head.runs = self.runs(&query).len() as u64;
         }
         heads.sort_by_key(|head| Reverse((head.created_at, head.session_id.clone())));
         heads
