@@ -13,8 +13,10 @@ mod acquire;
 mod append;
 mod delete;
 mod ground;
+mod known;
 mod list;
 mod session;
+mod told;
 mod trial;
 
 use self::ground::Ground;
@@ -55,8 +57,10 @@ async fn check_all<S: Store>(ground: &Ground<'_, S>) -> Checked {
     append::check(ground).await?;
     acquire::check(ground).await?;
     list::check(ground).await?;
+    told::check(ground).await?;
     session::check(ground).await?;
-    delete::check(ground).await
+    delete::check(ground).await?;
+    known::check(ground).await
 }
 
 impl Violation {

@@ -63,6 +63,21 @@ pub(crate) enum Flaw {
     ListIgnoresLimit,
     ListsOnlySessions,
 
+    LosesTheUser,
+    LosesTheParent,
+    LosesTheUsage,
+    LosesTheCut,
+    OldestFirstIsIgnored,
+    /// The next page has what is older, whichever way the list goes.
+    OldestFirstPagesBack,
+    ListIgnoresUser,
+    ListIgnoresStatuses,
+    ListIgnoresParents,
+    ListIgnoresFrom,
+    ListIgnoresUntil,
+    FromIsExcluded,
+    UntilIsIncluded,
+
     CountsOneRun,
     CountsAllRuns,
     SessionIsCreatedAgain,
@@ -80,6 +95,29 @@ pub(crate) enum Flaw {
     /// Ids are compared without regard to case.
     SessionsByLanguage,
     SessionsIgnoreLimit,
+
+    TitleOfTheLastRun,
+    TitleIsNotCut,
+    AgentOfTheLastRun,
+    UserOfTheLastRun,
+    UsageOfTheLastRun,
+    /// The newest run is the one that was appended last.
+    NewestIsTheLast,
+    DeletedRunTakesTheUsage,
+    /// What a patch leaves out is taken away.
+    PutTakesTheRest,
+    StateIsForgotten,
+    UserCannotBeTakenAway,
+    LastRunTakesTheState,
+    SessionsIgnoreAgent,
+    SessionsIgnoreUser,
+    SessionsIgnoreName,
+    NamesAreMatchedByCase,
+    TitlesAreNotMatched,
+    SessionsIgnoreTheTime,
+    SessionsIgnoreOldestFirst,
+    SessionsIgnoreSkip,
+    CountsOnePage,
 
     DeleteLeavesHead,
     DeleteLeavesEvents,
@@ -107,7 +145,7 @@ pub(crate) enum Flaw {
 }
 
 /// The rules, and the flaws that each is the first to find.
-pub(crate) const FLAWS: [(&str, &[Flaw]); 32] = [
+pub(crate) const FLAWS: [(&str, &[Flaw]); 40] = [
     (
         "a run begins at position 1 with its start",
         &[
@@ -176,6 +214,7 @@ pub(crate) const FLAWS: [(&str, &[Flaw]); 32] = [
             Flaw::StatusOfTheLastEvent,
             Flaw::CreatedIsUpdated,
             Flaw::UpdatedIsCreated,
+            Flaw::LosesTheCut,
             Flaw::ListIgnoresSession,
         ],
     ),
@@ -199,6 +238,30 @@ pub(crate) const FLAWS: [(&str, &[Flaw]); 32] = [
         &[Flaw::PagesByTimeAlone],
     ),
     ("a list has what was asked for", &[Flaw::ListsOnlySessions]),
+    (
+        "a run is listed with its user and its parent",
+        &[Flaw::LosesTheUser, Flaw::LosesTheParent],
+    ),
+    (
+        "a run that ended says what it used, and what a cancel cut",
+        &[Flaw::LosesTheUsage],
+    ),
+    (
+        "runs are listed oldest first where that is asked for",
+        &[Flaw::OldestFirstIsIgnored, Flaw::OldestFirstPagesBack],
+    ),
+    (
+        "a list has the users, statuses and times that were asked for",
+        &[
+            Flaw::ListIgnoresUser,
+            Flaw::ListIgnoresStatuses,
+            Flaw::ListIgnoresParents,
+            Flaw::ListIgnoresFrom,
+            Flaw::ListIgnoresUntil,
+            Flaw::FromIsExcluded,
+            Flaw::UntilIsIncluded,
+        ],
+    ),
     (
         "a session is made by its first run, and counts them",
         &[
@@ -227,6 +290,7 @@ pub(crate) const FLAWS: [(&str, &[Flaw]); 32] = [
             Flaw::NameCannotBeTakenAway,
             Flaw::EmptyNameIsNone,
             Flaw::NamingCreatesAgain,
+            Flaw::PutTakesTheRest,
         ],
     ),
     (
@@ -236,6 +300,40 @@ pub(crate) const FLAWS: [(&str, &[Flaw]); 32] = [
             Flaw::SessionsPagedByTimeAlone,
             Flaw::SessionsByLanguage,
             Flaw::SessionsIgnoreLimit,
+        ],
+    ),
+    (
+        "a session says what its runs said, used, and which is the newest",
+        &[
+            Flaw::TitleOfTheLastRun,
+            Flaw::TitleIsNotCut,
+            Flaw::AgentOfTheLastRun,
+            Flaw::UserOfTheLastRun,
+            Flaw::UsageOfTheLastRun,
+            Flaw::NewestIsTheLast,
+            Flaw::DeletedRunTakesTheUsage,
+        ],
+    ),
+    (
+        "what is put to a session stays until it is taken away",
+        &[Flaw::StateIsForgotten, Flaw::UserCannotBeTakenAway],
+    ),
+    (
+        "a session outlives its runs if it has state or metadata",
+        &[Flaw::LastRunTakesTheState],
+    ),
+    (
+        "sessions are listed and counted as they are asked for",
+        &[
+            Flaw::SessionsIgnoreAgent,
+            Flaw::SessionsIgnoreUser,
+            Flaw::SessionsIgnoreName,
+            Flaw::NamesAreMatchedByCase,
+            Flaw::TitlesAreNotMatched,
+            Flaw::SessionsIgnoreTheTime,
+            Flaw::SessionsIgnoreOldestFirst,
+            Flaw::SessionsIgnoreSkip,
+            Flaw::CountsOnePage,
         ],
     ),
     (

@@ -107,6 +107,11 @@ impl<'a, S: Store> Place<'a, S> {
         id
     }
 
+    /// The id of a user of this rule.
+    pub(super) fn user(&self, which: &str) -> Arc<str> {
+        format!("{} {which}", self.name).into()
+    }
+
     /// The name of an agent of this rule.
     pub(super) fn agent(&self, which: &str) -> Arc<str> {
         format!("{} {which}", self.name).into()
@@ -188,9 +193,7 @@ impl<'a, S: Store> Place<'a, S> {
             ..SessionQuery::default()
         };
         for _ in 0..PAGES {
-            let page = self.store().sessions(query.clone()).await;
-            let page = page
-                .map_err(|error| Violation::unreadable(self.rule, "a list of sessions", &error))?;
+            let page = self.sessions(query.clone()).await?;
             if page.len() > size {
                 let answer = format!("a page of {size} sessions answered {}", page.len());
                 return Err(self.violation(answer));
@@ -205,6 +208,19 @@ impl<'a, S: Store> Place<'a, S> {
             found.extend(page);
         }
         Err(self.violation("a list of sessions in pages comes to no end".to_owned()))
+    }
+
+    pub(super) async fn sessions(
+        &self,
+        query: SessionQuery,
+    ) -> Result<Vec<SessionHead>, Violation> {
+        let page = self.store().sessions(query).await;
+        page.map_err(|error| Violation::unreadable(self.rule, "a list of sessions", &error))
+    }
+
+    pub(super) async fn count_sessions(&self, query: SessionQuery) -> Result<u64, Violation> {
+        let count = self.store().count_sessions(query).await;
+        count.map_err(|error| Violation::unreadable(self.rule, "a count of sessions", &error))
     }
 
     pub(super) async fn session_head(

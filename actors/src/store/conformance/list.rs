@@ -25,7 +25,7 @@ pub(super) async fn check<S: Store>(ground: &Ground<'_, S>) -> Checked {
     a_list_has_what_was_asked_for(ground).await
 }
 
-fn asks() -> EventKind {
+pub(super) fn asks() -> EventKind {
     let (turn, attempt) = (1, 1);
     EventKind::ModelRequestStarted {
         turn,
@@ -38,11 +38,11 @@ fn calls() -> EventKind {
     EventKind::ToolCallStarted(Arc::new(ToolCall::new("call-1", "forecast", "{}")))
 }
 
-fn pauses() -> EventKind {
+pub(super) fn pauses() -> EventKind {
     EventKind::Paused(Arc::new(Paused::new(Vec::new())))
 }
 
-fn goes_on() -> EventKind {
+pub(super) fn goes_on() -> EventKind {
     EventKind::Continued(Arc::default())
 }
 

@@ -24,6 +24,10 @@ pub(super) struct Trial<'a, S> {
     pub(super) id: RunId,
     pub(super) agent: Arc<str>,
     pub(super) session: Option<Arc<str>>,
+    user: Option<Arc<str>>,
+    parent: Option<RunId>,
+    /// What the user said.
+    says: Arc<str>,
     /// When its first event was, in the rule's own time.
     begin: u64,
 }
@@ -38,6 +42,9 @@ impl<'a, S: Store> Trial<'a, S> {
             id,
             agent: place.agent("agent"),
             session: Some(place.session("session")),
+            user: None,
+            parent: None,
+            says: "Go.".into(),
             begin: 0,
         }
     }
@@ -66,6 +73,21 @@ impl<'a, S: Store> Trial<'a, S> {
 
     pub(super) fn by(mut self, agent: &Arc<str>) -> Self {
         self.agent = agent.clone();
+        self
+    }
+
+    pub(super) fn user(mut self, user: Option<&Arc<str>>) -> Self {
+        self.user = user.cloned();
+        self
+    }
+
+    pub(super) fn child_of(mut self, parent: RunId) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    pub(super) fn saying(mut self, words: &str) -> Self {
+        self.says = words.into();
         self
     }
 
@@ -101,8 +123,14 @@ impl<'a, S: Store> Trial<'a, S> {
     }
 
     fn started(&self) -> EventKind {
-        let mut started = Started::new(self.agent.clone(), vec![Message::user("Go.")]);
+        let input = vec![
+            Message::system("Be brief."),
+            Message::user(self.says.clone()),
+        ];
+        let mut started = Started::new(self.agent.clone(), input);
         started.session_id = self.session.clone();
+        started.user_id = self.user.clone();
+        started.parent = self.parent;
         EventKind::Started(Arc::new(started))
     }
 
@@ -229,17 +257,25 @@ pub(super) fn words(text: &str) -> EventKind {
 }
 
 pub(super) fn completed() -> EventKind {
+    completed_with(Usage::default())
+}
+
+pub(super) fn completed_with(usage: Usage) -> EventKind {
     let reply = Reply {
         text: String::new(),
         reasoning: String::new(),
         finish: FinishReason::Stop,
-        usage: Usage::default(),
+        usage,
     };
     let reply = Arc::new(reply);
     EventKind::Completed { reply }
 }
 
 pub(super) fn cancelled() -> EventKind {
+    cancelled_with(Usage::default())
+}
+
+pub(super) fn cancelled_with(usage: Usage) -> EventKind {
     let receipt = Receipt {
         requested_at: Timestamp::default(),
         seq: 1,
@@ -247,7 +283,7 @@ pub(super) fn cancelled() -> EventKind {
         by: None,
         cut: Activity::Streaming,
         took: Duration::ZERO,
-        usage: Usage::default(),
+        usage,
         cost: None,
         tools: Vec::new(),
         children: Vec::new(),
@@ -262,12 +298,16 @@ pub(super) fn cancelled() -> EventKind {
 }
 
 pub(super) fn failed() -> EventKind {
+    failed_with(Usage::default())
+}
+
+pub(super) fn failed_with(usage: Usage) -> EventKind {
     let error = RunError {
         reason: ErrorReason::Model,
         message: "over".to_owned(),
         text: String::new(),
         reasoning: String::new(),
-        usage: Usage::default(),
+        usage,
     };
     let error = Arc::new(error);
     EventKind::Error { error }

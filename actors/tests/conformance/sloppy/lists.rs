@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use quell_actors::{
     RunStatus,
+    id::Timestamp,
     store::{ReadError, RunHead, RunQuery, StatusSet},
 };
 
@@ -28,6 +29,9 @@ impl State {
         if flaw == Flaw::SortsById {
             found.sort_by_key(|head| Reverse(head.run_id));
         }
+        if query.oldest_first && flaw != Flaw::OldestFirstIsIgnored {
+            found.reverse();
+        }
         if flaw == Flaw::OldestFirst {
             found.reverse();
         }
@@ -46,6 +50,16 @@ fn is_wanted(flaw: Flaw, query: &RunQuery, head: &RunHead) -> bool {
     match flaw {
         Flaw::ListIgnoresSession => query.session_id = None,
         Flaw::ListIgnoresAgent => query.agent = None,
+        Flaw::ListIgnoresUser => query.user_id = None,
+        Flaw::ListIgnoresStatuses if query.statuses != StatusSet::UNFINISHED => {
+            query.statuses = StatusSet::ALL;
+        }
+        Flaw::ListIgnoresParents => query.top_level = false,
+        Flaw::ListIgnoresFrom => query.from = None,
+        Flaw::ListIgnoresUntil => query.until = None,
+        Flaw::FromIsExcluded => query.from = query.from.map(one_later),
+        Flaw::UntilIsIncluded => query.until = query.until.map(one_later),
+        Flaw::OldestFirstIsIgnored | Flaw::OldestFirstPagesBack => query.oldest_first = false,
         Flaw::ListsEndedAsUnfinished => query.statuses = StatusSet::ALL,
         Flaw::PausedIsFinished
             if query.statuses == StatusSet::UNFINISHED && head.status == RunStatus::Paused =>
@@ -71,4 +85,8 @@ fn is_wanted(flaw: Flaw, query: &RunQuery, head: &RunHead) -> bool {
         _ => {}
     }
     query.holds(head)
+}
+
+fn one_later(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.as_millis() + 1)
 }

@@ -3,6 +3,7 @@
 use quell_actors::{
     EventKind, RunEvent, RunId, RunStatus,
     store::{AppendError, BatchId, Events, Expected, ReadError, RunHead},
+    usage::Usage,
 };
 
 use super::{Kept, State};
@@ -173,11 +174,15 @@ impl State {
                 .runs
                 .values()
                 .any(|kept| kept.session_id.as_ref() == Some(id));
-            let named = self
-                .sessions
-                .get(id)
-                .is_some_and(|kept| kept.name.is_some());
-            if !has_more && (!named || flaw == Flaw::LastRunTakesTheName) {
+            let stays = self.sessions.get_mut(id).is_some_and(|kept| {
+                if flaw == Flaw::DeletedRunTakesTheUsage {
+                    kept.usage = Usage::default();
+                }
+                let named = kept.name.is_some() && flaw != Flaw::LastRunTakesTheName;
+                let put = kept.state.is_some() || kept.metadata.is_some();
+                named || (put && flaw != Flaw::LastRunTakesTheState)
+            });
+            if !has_more && !stays {
                 self.sessions.remove(id);
             }
         }
@@ -237,6 +242,11 @@ impl Kept {
             Flaw::LosesTheSession => head.session_id = None,
             Flaw::CreatedIsUpdated => head.created_at = head.updated_at,
             Flaw::UpdatedIsCreated => head.updated_at = head.created_at,
+            Flaw::LosesTheUser => head.user_id = None,
+            Flaw::LosesTheParent => head.parent = None,
+            // What is there stays: only the numbers are gone.
+            Flaw::LosesTheUsage => head.usage = head.usage.map(|_| Usage::default()),
+            Flaw::LosesTheCut => head.cut = None,
             _ => {}
         }
         Ok(head)

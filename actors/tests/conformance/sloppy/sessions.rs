@@ -3,9 +3,10 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use quell_actors::{
-    RunEvent, RunId,
+    EventKind, RunEvent, RunId,
     id::Timestamp,
-    store::{SessionHead, SessionPatch, SessionQuery},
+    store::{SessionHead, SessionOrder, SessionPatch, SessionQuery},
+    usage::Usage,
 };
 
 use super::State;
@@ -21,7 +22,20 @@ impl State {
         let session = session.or_insert_with(|| SessionHead::new(id, new[0].at));
         let before = session.clone();
         for event in new {
+            match flaw {
+                Flaw::TitleOfTheLastRun if event.seq == 1 => session.title = None,
+                Flaw::AgentOfTheLastRun if event.seq == 1 => session.agent = None,
+                Flaw::UserOfTheLastRun if event.seq == 1 => session.user_id = None,
+                Flaw::UsageOfTheLastRun if event.is_last() => session.usage = Usage::default(),
+                Flaw::NewestIsTheLast if event.seq == 1 => session.last_run = None,
+                _ => {}
+            }
             session.apply(event);
+            if let (Flaw::TitleIsNotCut, EventKind::Started(started)) = (flaw, &event.kind)
+                && before.title.is_none()
+            {
+                session.title = started.input.get(1).map(|said| said.text().into());
+            }
         }
         if new[0].seq == 1 {
             match flaw {
@@ -59,23 +73,50 @@ impl State {
         Some(session)
     }
 
-    pub(super) fn list_sessions(&self, flaw: Flaw, query: SessionQuery) -> Vec<SessionHead> {
+    pub(super) fn list_sessions(&self, flaw: Flaw, mut query: SessionQuery) -> Vec<SessionHead> {
         let ids = self.sessions.keys();
         let mut found: Vec<_> = ids.filter_map(|id| self.session(flaw, id)).collect();
+        match flaw {
+            Flaw::SessionsIgnoreAgent => query.agent = None,
+            Flaw::SessionsIgnoreUser => query.user_id = None,
+            Flaw::SessionsIgnoreName => query.named = None,
+            Flaw::SessionsIgnoreTheTime => query.by = SessionOrder::Created,
+            Flaw::SessionsIgnoreOldestFirst => query.oldest_first = false,
+            Flaw::SessionsIgnoreSkip => query.skip = 0,
+            _ => {}
+        }
         let key = |id: &str| match flaw {
             Flaw::SessionsByLanguage => id.to_lowercase(),
             _ => id.to_owned(),
         };
+        let past = query.past.take();
         found.retain(|head| {
-            query.past.as_ref().is_none_or(|(at, id)| match flaw {
-                Flaw::SessionsPagedByTimeAlone => head.created_at < *at,
-                _ => (head.created_at, key(&head.session_id)) < (*at, key(id)),
+            past.as_ref().is_none_or(|(at, id)| {
+                let (is, was) = ((query.time_of(head), key(&head.session_id)), (*at, key(id)));
+                match (flaw, query.oldest_first) {
+                    (Flaw::SessionsPagedByTimeAlone, false) => is.0 < was.0,
+                    (_, false) => is < was,
+                    (_, true) => is > was,
+                }
             })
         });
-        found.sort_by_key(|head| Reverse((head.created_at, key(&head.session_id))));
-        if flaw == Flaw::SessionsOldestFirst {
+        found.retain(|head| {
+            let named = |label: Option<&Arc<str>>| {
+                let words = query.named.as_ref();
+                words.is_none_or(|words| label.is_some_and(|label| label.contains(&**words)))
+            };
+            query.holds(head)
+                && match flaw {
+                    Flaw::NamesAreMatchedByCase => named(head.label()),
+                    Flaw::TitlesAreNotMatched => query.named.is_none() || head.name.is_some(),
+                    _ => true,
+                }
+        });
+        found.sort_by_key(|head| Reverse((query.time_of(head), key(&head.session_id))));
+        if (flaw == Flaw::SessionsOldestFirst) != query.oldest_first {
             found.reverse();
         }
+        found.drain(..query.skip.min(found.len()));
         if flaw != Flaw::SessionsIgnoreLimit {
             found.truncate(query.limit);
         }
@@ -83,7 +124,9 @@ impl State {
     }
 
     pub(super) fn count_sessions(&self, flaw: Flaw, mut query: SessionQuery) -> u64 {
-        (query.skip, query.limit, query.past) = (0, usize::MAX, None);
+        if flaw != Flaw::CountsOnePage {
+            (query.skip, query.limit, query.past) = (0, usize::MAX, None);
+        }
         self.list_sessions(flaw, query).len() as u64
     }
 
@@ -98,6 +141,21 @@ impl State {
             Flaw::NamesAreForgotten => patch.name = None,
             Flaw::FirstNameStays if named => patch.name = None,
             Flaw::NameCannotBeTakenAway if patch.name == Some(None) => patch.name = None,
+            Flaw::StateIsForgotten => patch.state = None,
+            Flaw::UserCannotBeTakenAway if patch.user_id == Some(None) => patch.user_id = None,
+            Flaw::PutTakesTheRest => {
+                let SessionPatch {
+                    user_id,
+                    agent,
+                    state,
+                    metadata,
+                    ..
+                } = &mut patch;
+                user_id.get_or_insert(None);
+                agent.get_or_insert(None);
+                state.get_or_insert(None);
+                metadata.get_or_insert(None);
+            }
             Flaw::EmptyNameIsNone if patch.name == Some(Some("".into())) => {
                 patch.name = Some(None);
             }
