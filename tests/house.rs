@@ -1,5 +1,4 @@
-//! The rules of the house, held by a test: arrows only go down, no file holds two ideas, and each thing is known in one
-//! place.
+//! The house rules, as tests: dependencies only go down, no file is too long, and each fact is known in one place.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
@@ -40,7 +39,7 @@ fn files(folder: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The lines that are code, without comments, and without the unit tests at the end.
+/// The lines of code, without comments and without the unit tests at the end.
 fn code(text: &str) -> String {
     let above_tests = text.split("\n#[cfg(test)]").next().unwrap();
     above_tests
@@ -177,7 +176,7 @@ fn arrows_only_go_down() {
     }
 }
 
-/// Words that stand in one place only: the word, where it may stand, and why.
+/// Words that may be used in one place only: the word, the place, and the reason.
 const KNOWN_IN_ONE_PLACE: &[(&str, &[&str], &str)] = &[
     ("unsafe ", &[], "there is no unsafe code"),
     ("todo!", &[], "nothing is left undone"),

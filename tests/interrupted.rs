@@ -1,5 +1,5 @@
-//! A cancel in each state of a tool: how each call ended, that nothing of it is left, and that the next run of the session
-//! is taken by the strictest of models, and by a real server where there is one.
+//! A cancel in each state of a tool: how each call ends, that nothing of it is left, and that the strictest model, and
+//! a real server if there is one, accepts the next run of the session.
 //!
 //!     cargo test --test interrupted -- --nocapture
 //!     scripts/real-upstream cargo test --test interrupted -- --nocapture
@@ -33,20 +33,20 @@ use tokio::time::timeout;
 
 use upstream::Server;
 
-/// The outer limit of a test; never reached by one that passes.
+/// The time limit of a test. A passing test never reaches it.
 const GUARD: Duration = Duration::from_secs(60);
 
-/// Takes whatever it is given.
+/// Accepts any arguments.
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 struct Anything {}
 
-/// A call that is at work when its run is cancelled.
+/// A call that is running when its run is cancelled.
 struct Case {
     name: &'static str,
     tool: AnyTool,
     arguments: Value,
     end: ToolEnd,
-    /// What the tool waits for: let go as soon as the run is cancelling.
+    /// What the tool waits for: opened as soon as the run is cancelling.
     finish: Option<Gate>,
 }
 
@@ -68,7 +68,7 @@ fn sleeper() -> AnyTool {
     })
 }
 
-/// A tool that is done when a gate opens.
+/// A tool that finishes when a gate opens.
 fn finisher(gate: &Gate) -> AnyTool {
     let gate = gate.clone();
     tool::from_fn("pay", "Moves money.", move |_: Anything, _: ToolContext| {
@@ -84,7 +84,7 @@ fn finisher(gate: &Gate) -> AnyTool {
 fn blocker(until: mpsc::Receiver<()>) -> AnyTool {
     let until = Arc::new(Mutex::new(until));
     tool::blocking_fn("block", "Blocks.", move |_: Anything, _: ToolContext| {
-        // An error is the sender's end.
+        // An error means that the sender is dropped.
         let _ = until.lock().unwrap().recv();
         Ok::<_, ToolError>("unblocked")
     })
@@ -100,7 +100,7 @@ fn family() -> AnyTool {
         .build()
 }
 
-/// The processes of a group that are not dead yet.
+/// The live processes of a group.
 fn members(group: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").unwrap();
     processes
@@ -115,7 +115,7 @@ fn members(group: u32) -> Vec<u32> {
         .collect()
 }
 
-/// Waits until every call of the run is at work, and answers the group of a program among them.
+/// Waits until every call of the run is running, and returns the group of a program among them.
 async fn at_work(run: &Run, calls: usize, program: bool) -> Option<u32> {
     let (mut events, mut begun, mut group) = (run.events(), 0, None);
     while begun < calls || (program && group.is_none()) {
@@ -132,7 +132,7 @@ async fn at_work(run: &Run, calls: usize, program: bool) -> Option<u32> {
     group
 }
 
-/// Has the run of a session cancelled while `cases` are at work.
+/// Cancels a run of a session while `cases` are running.
 async fn cancelled(runtime: &Runtime, session: &str, cases: Vec<Case>) -> Arc<Partial> {
     let mut model = Storyteller::new("Done.").pace(Duration::ZERO);
     for case in &cases {
@@ -174,7 +174,7 @@ async fn cancelled(runtime: &Runtime, session: &str, cases: Vec<Case>) -> Arc<Pa
     partial
 }
 
-/// Whether the next run of a session is taken by a model.
+/// Checks that a model accepts the next run of a session.
 async fn is_taken(runtime: &Runtime, session: &str, model: impl Model) {
     let agent = Agent::builder("next", model)
         .tool(sleeper())
@@ -187,7 +187,7 @@ async fn is_taken(runtime: &Runtime, session: &str, model: impl Model) {
     assert!(matches!(outcome, Outcome::Completed(_)), "{outcome:?}");
 }
 
-/// A cancel with these calls at work, and the next run of the session.
+/// A cancel while these calls are running, and then the next run of the session.
 async fn check(cases: Vec<Case>) {
     let runtime = Runtime::new();
     timeout(GUARD, cancelled(&runtime, "s", cases))
@@ -274,7 +274,7 @@ async fn a_run_that_waits_for_a_person_ends_at_once() {
         events.next().await.expect("the run goes on").unwrap().kind,
         EventKind::Paused(_)
     ) {}
-    // While it waits, and after it was cancelled.
+    // While the run waits, and after it was cancelled.
     for round in 0..2 {
         is_taken(
             &runtime,

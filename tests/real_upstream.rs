@@ -1,9 +1,9 @@
-//! The truth test: a real inference server, and its own word on whether a cancel stopped it.
+//! The truth test: a real inference server reports itself whether a cancel has stopped it.
 //!
 //!     scripts/real-upstream cargo test --test real_upstream
 //!
-//! Without a server named in `QUELL_UPSTREAM` nothing is tested, and the test says so; `QUELL_UPSTREAM_REQUIRED` makes
-//! that a failure.
+//! Without a server in `QUELL_UPSTREAM` nothing is tested, and the test prints that; with `QUELL_UPSTREAM_REQUIRED` it
+//! fails.
 #![cfg(feature = "http-models")]
 #![allow(
     clippy::unwrap_used,
@@ -35,7 +35,7 @@ use tokio::time::interval;
 
 use upstream::{Server, answer};
 
-/// How many tokens are asked for: more than the server could make in the time of the test.
+/// How many tokens are requested: more than the server can make during the test.
 const ASKED: u32 = 100_000;
 
 /// How many cancels are measured: the machine is shared, so the median counts.
@@ -123,7 +123,7 @@ async fn a_cancel_before_the_first_token_stops_the_server(server: &Server) {
     assert!(run.cancel().await.is_accepted());
     let status = run.outcome().await.unwrap().status();
     let seen = asked.elapsed();
-    // Asked too often, this server does not get round to noticing that a client has left; so it is asked at leisure.
+    // If it is polled too often, this server does not notice that a client has left, so it is polled slowly.
     let mut pace = interval(Duration::from_millis(1_500));
     pace.tick().await;
     loop {
@@ -138,7 +138,7 @@ async fn a_cancel_before_the_first_token_stops_the_server(server: &Server) {
         "cancel before the first token: ended after {seen:?}; slot idle after {idle:?}; {made} tokens made"
     );
     assert_eq!(status, RunStatus::Cancelled);
-    // While it reads a prompt the server looks at its connections once a second, and ends the batch it is at.
+    // While the server reads a prompt, it checks its connections once a second, and finishes its current batch.
     assert!(
         idle <= Duration::from_secs(10),
         "the slot was busy for {idle:?}"
@@ -156,7 +156,7 @@ async fn a_cancel_stops_a_real_inference_server() {
     .await;
 }
 
-/// What a tool is told of, that knows the weather of one city.
+/// The input of a tool that knows the weather of one city.
 fn forecast() -> Arc<ToolSpec> {
     let parameters = json!({
         "type": "object",
@@ -209,7 +209,7 @@ async fn a_history_with_tool_results_is_accepted() {
                 says("", vec![b.clone()]),
                 result("b", "-4"),
             ],
-            // Interrupted: in the middle of its words, while its tools were at work, and before they were.
+            // Interrupted in the middle of its text, while its tools were running, and before they started.
             &[system(), user(), says("It will", vec![]), user()],
             &[
                 user(),
@@ -225,7 +225,7 @@ async fn a_history_with_tool_results_is_accepted() {
                 user(),
                 user(),
             ],
-            // What was no JSON, as it is sent back.
+            // Arguments that were not JSON, as they are sent back.
             &[
                 user(),
                 says("", vec![call("a", r#"{"invalid_arguments":"{\"city\":"}"#)]),
@@ -242,7 +242,7 @@ async fn a_history_with_tool_results_is_accepted() {
                 );
             }
         }
-        // That it takes these says something, for it does not take all.
+        // This means something, because the server does not accept everything.
         for (history, status) in [
             (
                 &[user(), says("", vec![call("a", "{")]), result("a", "")][..],

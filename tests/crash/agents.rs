@@ -1,4 +1,4 @@
-//! The agents whose runs are killed: they talk, call tools of all kinds, wait for people, fail and panic.
+//! The agents of the killed program: they talk, call tools of all kinds, wait for a person, fail and panic.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -20,13 +20,13 @@ use crate::{
     program::follow,
 };
 
-/// Where tools start runs of their own.
+/// The runtime in which tools start child runs.
 pub(crate) static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 
 #[derive(Deserialize, JsonSchema)]
 struct Nothing {}
 
-/// Says that a tool did something that cannot be undone.
+/// Prints that a tool did something that cannot be undone.
 fn begun(context: &ToolContext) {
     say(&Line::Begun {
         run: context.run_id(),
@@ -113,7 +113,7 @@ pub(crate) fn singer() -> Agent {
     built(agent("singer", Storyteller::endless()))
 }
 
-/// Calls tools at the same time and one after another.
+/// Calls tools in parallel and in sequence.
 fn at_work(name: &str) -> AgentBuilder {
     let model = Storyteller::new(&words(5))
         .saying_first("Let me see.")
@@ -130,7 +130,7 @@ pub(crate) fn clerk() -> Agent {
     built(at_work("clerk").tool(look()))
 }
 
-/// Goes on after a crash.
+/// Is resumed after a crash.
 pub(crate) fn steady() -> Agent {
     let agent = at_work("steady").tool(look().repeatable());
     built(agent.on_crash(OnCrash::Resume))
@@ -144,7 +144,7 @@ pub(crate) fn buyer() -> Agent {
     built(agent("buyer", model).tool(pay()).tool(look()))
 }
 
-/// Has another agent work for it.
+/// Asks another agent through a tool.
 pub(crate) fn boss() -> Agent {
     let model = Storyteller::new(&words(2)).calling("ask", json!({}));
     built(agent("boss", model).tool(ask()))
@@ -159,7 +159,7 @@ pub(crate) fn panicky() -> Agent {
     built(agent("panicky", Storyteller::endless().panic_at(7)))
 }
 
-/// All of them, as recovery wants to know them.
+/// A builder that knows all of them, for recovery.
 pub(crate) fn known() -> RuntimeBuilder {
     let all = [
         poet(),

@@ -1,4 +1,4 @@
-//! Holding a file to what was printed.
+//! Comparing a file with the printed lines.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,36 +16,36 @@ use crate::{
 /// What is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// It was printed, or promised, and is not there.
+    /// It was printed, or confirmed, and is not in the file.
     Lost { run: RunId, what: String },
-    /// It was printed otherwise than it is there.
+    /// It was printed differently from the file.
     Changed { run: RunId, seq: u64 },
-    /// The run is not as runs are.
+    /// The run breaks a rule of all histories.
     Broken { run: RunId, what: String },
-    /// What is listed is not what is there.
+    /// A list does not match the stored events.
     Listed { what: String },
 }
 
-/// All that programs have said of the runs in one file.
+/// All that programs have printed about the runs of one file.
 #[derive(Default)]
 pub(crate) struct Printed {
     runs: BTreeMap<RunId, Seen>,
-    /// Events that were printed twice, and not alike.
+    /// Events that were printed twice with different texts.
     contradictions: Vec<Fault>,
 }
 
-/// What was said of one run.
+/// What was printed about one run.
 #[derive(Default)]
 struct Seen {
     events: BTreeMap<u64, String>,
-    /// The last position that was promised.
+    /// The last position that was confirmed.
     kept: u64,
     /// Calls that have done something.
     begun: BTreeSet<String>,
 }
 
 impl Printed {
-    /// Takes in what a program said, and answers how many events it saw.
+    /// Adds a program's lines, and returns how many events it saw.
     pub(crate) fn add(&mut self, lines: &[Line]) -> usize {
         let mut events = 0;
         for line in lines {
@@ -80,7 +80,7 @@ impl Printed {
         events
     }
 
-    /// What was printed and is not there. The rest may change meanwhile.
+    /// What was printed and is not in the store, while other events are still being added.
     pub(crate) async fn lost(&self, store: &impl Store) -> Vec<Fault> {
         let mut faults = self.contradictions.clone();
         for (run, seen) in &self.runs {
@@ -90,7 +90,7 @@ impl Printed {
     }
 }
 
-/// Holds a store to what was printed. When it is `settled`, every run has ended or waits for a person.
+/// Compares a store with the printed lines. If `settled`, every run must have ended or wait for a person.
 pub(crate) async fn faults(store: &impl Store, printed: &Printed, settled: bool) -> Vec<Fault> {
     let mut faults = printed.contradictions.clone();
     let heads = listed(store, RunQuery::default()).await;
@@ -114,7 +114,7 @@ pub(crate) async fn faults(store: &impl Store, printed: &Printed, settled: bool)
     faults
 }
 
-/// What was printed and is not there.
+/// What was printed and is not in the store.
 fn missing(run: RunId, seen: &Seen, events: &[RunEvent]) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut lost = |what: String| faults.push(Fault::Lost { run, what });
@@ -142,7 +142,7 @@ fn missing(run: RunId, seen: &Seen, events: &[RunEvent]) -> Vec<Fault> {
     faults
 }
 
-/// The stored events at the positions that were printed, as far as they are there.
+/// The stored events at the printed positions, as far as they exist.
 fn events_at<'a>(events: &'a [RunEvent], seen: &Seen) -> impl Iterator<Item = &'a RunEvent> {
     seen.events.keys().map_while(|seq| {
         let at = usize::try_from(seq - 1).unwrap();
@@ -160,7 +160,7 @@ fn broken(head: &RunHead, events: &[RunEvent], settled: bool) -> Vec<Fault> {
     faults.map(|what| Fault::Broken { run, what }).collect()
 }
 
-/// Whether the lists say the same as each other.
+/// Whether the lists agree with each other.
 async fn mislisted(store: &impl Store, heads: &[RunHead]) -> Vec<Fault> {
     let mut faults = Vec::new();
     let mut expect = |holds: bool, what: String| {
@@ -211,18 +211,18 @@ pub(crate) async fn all(store: &impl Store, run: RunId) -> Vec<RunEvent> {
         match store.read(run, events.len() as u64, 1_000).await {
             Ok(page) if page.is_empty() => return events,
             Ok(page) => events.extend(page),
-            // There is nothing of such a run.
+            // There is no such run.
             Err(ReadError::Expired { .. }) => return events,
             Err(error) => panic!("{run} cannot be read: {error}"),
         }
     }
 }
 
-/// What nobody works for any more.
+/// Work that a killed program has left.
 pub(crate) struct Left {
-    /// Runs that were at work, or about to be.
+    /// Runs that were pending, running or cancelling.
     pub(crate) runs: usize,
-    /// Tools that were.
+    /// Calls that were running.
     pub(crate) calls: usize,
 }
 
@@ -239,7 +239,7 @@ impl Left {
     }
 }
 
-/// The store at `path`, every page and every index of which is as it should be.
+/// Opens the store at `path`, and checks every page and index of it.
 pub(crate) fn open_whole(path: &std::path::Path) -> SqliteStore {
     let options = SqliteStore::options(path).integrity_check(IntegrityCheck::Full);
     options.open().unwrap()

@@ -1,4 +1,4 @@
-//! The program that is killed, as the test holds it.
+//! The killed program, from the test's side.
 
 use std::{process::Stdio, time::Duration};
 
@@ -11,13 +11,13 @@ use tokio::{
 
 use crate::{lines::Line, orders::Orders, programs::program, support::Dice};
 
-/// Far more than anything here takes, on the slowest machine.
+/// Far more than any step takes, even on the slowest machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) struct Child {
     process: Process,
     out: ChildStdout,
-    /// What was read of it, as it came.
+    /// All bytes that were read.
     read: Vec<u8>,
     lines: usize,
 }
@@ -27,7 +27,7 @@ impl Child {
         let this = std::env::current_exe().expect("a test knows its own path");
         let mut command = program(this);
         command.args(["child_program", "--exact", "--quiet"]);
-        // Panics that it is told to have are captured there, and it says nothing else.
+        // The intended panics are captured there, and nothing else is printed.
         command.stderr(Stdio::null());
         orders.give(&mut command);
         let mut process = command.spawn().expect("the program starts");
@@ -44,7 +44,7 @@ impl Child {
         self.process.id().expect("it was not waited for yet")
     }
 
-    /// Reads what there is. `false`: it has ended.
+    /// Reads what has come. Returns `false` at the end.
     async fn read(&mut self) -> bool {
         let before = self.read.len();
         self.read.reserve(64 * 1024);
@@ -55,7 +55,7 @@ impl Child {
         read.expect("a pipe is read") > 0
     }
 
-    /// Reads on until it has said so many lines more.
+    /// Reads until so many more lines have come.
     pub(crate) async fn hear(&mut self, lines: u64) {
         let until = self.lines + usize::try_from(lines).unwrap();
         while self.lines < until {
@@ -63,7 +63,7 @@ impl Child {
         }
     }
 
-    /// Reads on until it has said this so many times.
+    /// Reads until this line has come so many times.
     pub(crate) async fn hear_of(&mut self, wanted: &Line, times: usize) {
         let wanted = wanted.text();
         let said = |text: &str| text.lines().filter(|line| *line == wanted).count();
@@ -72,7 +72,7 @@ impl Child {
         }
     }
 
-    /// What was read of it so far: whole lines only.
+    /// The complete lines read so far.
     pub(crate) fn heard(&self) -> Vec<Line> {
         let text = self.text();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
@@ -83,20 +83,20 @@ impl Child {
         String::from_utf8_lossy(&self.read).into_owned()
     }
 
-    /// Lets up to so many moments pass.
+    /// Yields up to `most` times.
     pub(crate) fn let_some_moments_pass(dice: &mut Dice, most: u64) {
         for _ in 0..dice.roll(most) {
             std::thread::yield_now();
         }
     }
 
-    /// Kills it where it stands. Answers all that it had said.
+    /// Kills the program. Returns all lines that it has printed.
     pub(crate) async fn kill(mut self) -> Vec<Line> {
         self.process.start_kill().expect("it is ours");
         self.rest().await
     }
 
-    /// All that it has said, when it ends.
+    /// Waits for the end of the program. Returns all lines that it has printed.
     pub(crate) async fn rest(&mut self) -> Vec<Line> {
         while self.read().await {}
         let ended = timeout(LIMIT, self.process.wait()).await;
@@ -104,7 +104,7 @@ impl Child {
         self.heard()
     }
 
-    /// Stops it where it stands, or lets it go on.
+    /// Sends a signal, such as STOP or CONT.
     pub(crate) fn signal(&self, signal: Signal) {
         let id = i32::try_from(self.id()).unwrap();
         let id = Pid::from_raw(id).expect("no process has the id 0");

@@ -18,7 +18,7 @@ use crate::{
     support::{Dice, Folder},
 };
 
-/// As the program that is killed: has runs at work, closes the store under them, and opens it again.
+/// Task of the killed program: starts runs, closes the store under them, and opens it again.
 pub(crate) async fn close_again_and_again(orders: &Orders) {
     let mut orders = orders.clone();
     loop {
@@ -39,7 +39,7 @@ pub(crate) async fn close_again_and_again(orders: &Orders) {
     }
 }
 
-/// As the program that is killed: copies the store, while runs are at work in it.
+/// Task of the killed program: copies the store while runs are active in it.
 pub(crate) async fn copy_again_and_again(orders: &Orders, store: &SqliteStore) {
     for number in 0.. {
         say(&Line::Copying(number));
@@ -103,7 +103,7 @@ impl Copied {
         printed
     }
 
-    /// The copies that were begun: what had been seen before, and whether it was told that they were made.
+    /// The copies that were started: the path, the lines before it, and whether the copy was confirmed.
     fn copies(&self) -> impl Iterator<Item = (PathBuf, Printed, bool)> {
         (0..).map_while(|number| {
             let mut heard = self.heard.iter();

@@ -1,10 +1,10 @@
-//! What must hold of one run's stored events, whenever its process was killed.
+//! What must hold for the stored events of a run, whenever its process was killed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use quell::{EventKind, RunEvent, RunStatus};
 
-/// What is wrong with a history. When its run was `settled` it has an ending, or waits for a person.
+/// What is wrong with a history. If `settled`, its run must have ended or wait for a person.
 pub(crate) fn faults_of(events: &[RunEvent], settled: bool) -> Vec<String> {
     let mut faults = Vec::new();
     let mut expect = |holds: bool, what: &str| {
@@ -61,7 +61,7 @@ fn is_produced(kind: &EventKind) -> bool {
     )
 }
 
-/// Every call that a model asked for has one result in a run that has ended, and never two; and no other call has any.
+/// Each requested call of an ended run has exactly one result, and no other call has one.
 fn faults_of_calls(events: &[RunEvent], ended: bool) -> Vec<String> {
     let mut results: BTreeMap<&str, u32> = BTreeMap::new();
     let mut faults = Vec::new();
@@ -98,7 +98,7 @@ fn faults_of_calls(events: &[RunEvent], ended: bool) -> Vec<String> {
     faults
 }
 
-/// How many calls had begun, and have no result.
+/// How many calls have started and have no result.
 pub(crate) fn calls_at_work(events: &[RunEvent]) -> usize {
     let mut begun = BTreeSet::new();
     for event in events {

@@ -19,10 +19,10 @@ use crate::{
 
 const KILLS: u64 = 110;
 
-/// How many are killed on one file, one after another.
+/// How many programs are killed on one file, one after another.
 const ON_ONE_FILE: u64 = 22;
 
-/// How many lines are heard before a kill, at most.
+/// How many lines are read before a kill, at most.
 const LINES: u64 = 1_000;
 
 #[tokio::test]
@@ -50,7 +50,7 @@ async fn whatever_was_seen_outlives_a_hundred_kills() {
             match dice.roll(4) {
                 0 => settle(&file, Runtime::builder(), &now).await,
                 1 => settle(&file, agents::known(), &now).await,
-                // The next program is who comes after.
+                // The next program recovers.
                 _ => {}
             }
         }
@@ -67,14 +67,14 @@ async fn whatever_was_seen_outlives_a_hundred_kills() {
     assert!(calling * 2 >= KILLS, "{calling} of {KILLS}");
 }
 
-/// What the kill has left, before anybody touches it. Answers what was at work.
+/// Checks what the kill has left, before anything else opens the file. Returns what was running.
 pub(crate) async fn look(file: &Path, printed: &Printed) -> Left {
     let store = SqliteStore::open_read_only(file).unwrap();
     assert_eq!(faults(&store, printed, false).await, []);
     Left::in_store(&store).await
 }
 
-/// Recovers, as a program does that comes after, lets go on what may, and looks again.
+/// Recovers as the next program would, waits for the resumed runs, and checks again.
 pub(crate) async fn settle(file: &Path, recover: RuntimeBuilder, printed: &Printed) {
     let store = SqliteStore::open(file).unwrap();
     let before = Left::in_store(&store).await.runs;
@@ -88,7 +88,7 @@ pub(crate) async fn settle(file: &Path, recover: RuntimeBuilder, printed: &Print
     for id in come_back {
         let run = runtime.get(id).await.unwrap().unwrap();
         if run.agent_name() == "singer" {
-            // It had not begun, and would never end.
+            // It was requeued, and would never end by itself.
             run.cancel();
         }
         runs.push(run);
@@ -108,7 +108,7 @@ pub(crate) async fn settle(file: &Path, recover: RuntimeBuilder, printed: &Print
     store.close().await;
 }
 
-/// Decides of every run that waits: they can all go on, however often their process was killed.
+/// Continues every paused run: all can be continued, however often their process was killed.
 async fn decide_all(file: &Path) {
     let store = SqliteStore::open(file).unwrap();
     let opened = agents::known().open(store.clone()).await;

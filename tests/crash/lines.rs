@@ -1,4 +1,4 @@
-//! What the program that is killed says, one line each, and each by one write.
+//! The lines that the killed program prints, each in one write.
 
 use std::{
     fs::File,
@@ -9,7 +9,7 @@ use std::{
 
 use quell::{RunEvent, RunId};
 
-/// Something that the program said.
+/// A line of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
     /// It is about to open its store.
@@ -20,19 +20,19 @@ pub(crate) enum Line {
     Ready,
     /// A subscriber saw this event.
     Saw { run: RunId, seq: u64, json: String },
-    /// It was answered that the run's events up to this one are stored.
+    /// A call confirmed that the run's events up to this one are stored.
     Kept { run: RunId, seq: u64 },
-    /// A tool has begun to do something.
+    /// A call of a tool has started.
     Begun { run: RunId, call: String },
     /// It is about to copy its file.
     Copying(u32),
-    /// The copy of this number is made.
+    /// The copy of this number is complete.
     Copied(u32),
     /// It is about to close its store.
     Closing,
     /// Its store is closed.
     Closed,
-    /// The file could not be opened: this process has it.
+    /// The file could not be opened: this process has it open.
     Refused(Option<u32>),
 }
 
@@ -63,7 +63,7 @@ impl Line {
         }
     }
 
-    /// `None`: something that the test harness said.
+    /// `None` for a line of the test harness.
     pub(crate) fn parse(line: &str) -> Option<Line> {
         let mut words = line.splitn(4, ' ');
         let line = match words.next()? {
@@ -99,23 +99,23 @@ pub(crate) fn json(event: &RunEvent) -> String {
     serde_json::to_string(event).unwrap()
 }
 
-/// The pipe to whoever kills this process. Not there in the test itself, which speaks to nobody.
+/// The pipe to the test that kills this process. Unset in the test itself, which prints nothing.
 static PIPE: OnceLock<Mutex<File>> = OnceLock::new();
 
-/// Lets this process speak.
+/// Opens the pipe.
 pub(crate) fn open_pipe() {
-    // A file has no buffer, other than standard output as Rust knows it.
+    // A `File` has no buffer, unlike Rust's standard output.
     let out = io::stdout().as_fd().try_clone_to_owned().unwrap();
     PIPE.set(Mutex::new(File::from(out))).unwrap();
 }
 
-/// Says a line, at once.
+/// Prints a line at once.
 pub(crate) fn say(line: &Line) {
     let Some(pipe) = PIPE.get() else { return };
     let text = line.text() + "\n";
     let said = pipe.lock().unwrap().write_all(text.as_bytes());
     if said.is_err() {
-        // Nobody listens any more: the test is gone, and this process has no purpose.
+        // The test has ended, so this process is of no use any more.
         std::process::exit(1);
     }
 }

@@ -1,9 +1,10 @@
-//! What was seen is kept: programs that are killed at any moment, their file, and who comes after them.
+//! What was seen is kept: programs that are killed at any time, their file, and the programs that open it next.
 //!
-//! The program that is killed is this very executable, told what to do by [`orders`]. It prints everything that its
-//! subscribers see, unbuffered; the test reads that, kills it, and holds the file to it.
+//! The killed program is this test's own executable, with a task from [`orders`]. It prints everything that its
+//! subscribers see, unbuffered. The test reads that, kills the program, and compares the file with the lines.
 //!
-//! The moments come from a seed, which is printed; `QUELL_CRASH_SEED` brings them back, as far as two processes can.
+//! A seed chooses the times of the kills, and is printed. `QUELL_CRASH_SEED` repeats them, as far as two processes
+//! allow.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +28,7 @@ mod programs;
 mod support;
 mod two;
 
-/// No test: the program that is killed, when it was started as one.
+/// Not a test: the killed program, if this process was started as one.
 #[test]
 fn child_program() {
     if let Some(orders) = orders::Orders::taken() {

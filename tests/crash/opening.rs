@@ -1,4 +1,4 @@
-//! Killed before the first commit, and while what was left is settled.
+//! Killed before the first commit, and during recovery.
 
 use std::fs;
 
@@ -23,7 +23,7 @@ async fn a_program_that_is_killed_as_it_makes_its_file_can_be_started_again() {
         let mut orders = Orders::new(Task::Work, &file, dice.roll(u64::MAX));
         orders.lives = 4;
         let mut child = Child::start(&orders);
-        // A quick machine gets far in a few moments, so some are killed without any.
+        // A fast machine gets far in little time, so some are killed without any delay.
         let moments = match round % 4 {
             0 => 1,
             1 => {
@@ -73,7 +73,7 @@ async fn recovery_that_is_killed_again_and_again_settles_each_run_once() {
         let mut child = Child::start(&orders);
         child.hear(dice.roll(300) + 300).await;
         printed.add(&child.kill().await);
-        // The first brings the file up to date, the others find it so, and have only runs to settle.
+        // The first brings the file up to date; the others only have runs to settle.
         for (line, moments) in [
             (Line::Opening, 1 << 10),
             (Line::Opened, 1 << 10),
@@ -105,7 +105,7 @@ async fn a_kill_while_the_file_is_brought_up_to_date_loses_nothing() {
     printed.add(&child.kill().await);
     let (mut landed, mut last) = ([0; 4], None);
     for _ in 0..60 {
-        // All of them find what the first has left, so that each has all of it to do.
+        // Each starts from a copy of what the first has left, so that each has all of the work to do.
         let copy = Folder::new();
         for name in ["runs.db", "runs.db-wal"] {
             fs::copy(orders.file.with_file_name(name), copy.path(name)).unwrap();
@@ -117,7 +117,7 @@ async fn a_kill_while_the_file_is_brought_up_to_date_loses_nothing() {
         };
         let mut child = Child::start(&orders);
         child.hear_of(&Line::Opening, 1).await;
-        // How long it takes differs between machines, and from one moment to the next.
+        // The time it takes differs between machines, and from run to run.
         let most = 1 << (9 + dice.roll(4));
         Child::let_some_moments_pass(&mut dice, most);
         landed[stage(&child.kill().await)] += 1;

@@ -1,4 +1,4 @@
-//! What the program that is killed is told to do, by its environment.
+//! The task of the killed program, which it reads from its environment.
 
 use std::path::{Path, PathBuf};
 
@@ -9,15 +9,15 @@ const VARIABLE: &str = "QUELL_CRASH_ORDERS";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Task {
-    /// Recovers, and has runs at work until it is killed.
+    /// Recovers, and starts runs until it is killed.
     Work,
-    /// The same, with a store that answers before it has stored.
+    /// The same, with a store that confirms before it has stored.
     Lie,
     /// The same, and copies the file again and again.
     Copy,
     /// The same, and closes its store and opens it again.
     Close,
-    /// Tells whether the file can be opened, and ends.
+    /// Prints whether the file can be opened, and ends.
     Try,
 }
 
@@ -25,7 +25,7 @@ pub(crate) enum Task {
 pub(crate) struct Orders {
     pub(crate) task: Task,
     pub(crate) file: PathBuf,
-    /// How many runs are under way at a time.
+    /// How many runs are active at a time.
     pub(crate) lives: u64,
     pub(crate) seed: u64,
 }
@@ -40,7 +40,7 @@ impl Orders {
         }
     }
 
-    /// The orders of this process, if it is the one that is killed.
+    /// The orders of this process, if it is the killed program.
     pub(crate) fn taken() -> Option<Orders> {
         let orders = std::env::var(VARIABLE).ok()?;
         Some(serde_json::from_str(&orders).unwrap())

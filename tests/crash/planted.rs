@@ -1,4 +1,4 @@
-//! The check can fail: a store that answers before it has stored is found out.
+//! The check can fail: it detects a store that confirms before it has stored.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::{
 
 type Append = (RunId, Expected, BatchId, Events);
 
-/// The planted bug: it answers an append when it is on its way, and not when it is stored.
+/// The planted bug: it confirms an append when it is sent, and not when it is stored.
 pub(crate) struct Hasty {
     store: SqliteStore,
     queue: UnboundedSender<Append>,

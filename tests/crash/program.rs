@@ -1,4 +1,4 @@
-//! The program that is killed.
+//! The killed program.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     support::Dice,
 };
 
-/// Does what it was told, until it is killed.
+/// Does its task until it is killed.
 pub(crate) fn obey(orders: &Orders) {
     open_pipe();
     let tokio = tokio::runtime::Builder::new_multi_thread()
@@ -68,13 +68,13 @@ pub(crate) fn open(orders: &Orders) -> SqliteStore {
     store
 }
 
-/// Recovers, and has runs at work from then on.
+/// Recovers, and then keeps starting runs.
 pub(crate) async fn work(orders: &Orders, store: impl Store) -> Runtime {
     let config = RuntimeConfig::default();
     let opened = agents::known().config(config).open(store).await;
     let (runtime, recovered) = opened.unwrap();
     say(&Line::Ready);
-    // Tools of a runtime that was closed may start no more runs, and need no other.
+    // Set once only: tools of a closed runtime can start no more runs, and need no other runtime.
     let _ = agents::RUNTIME.set(runtime.clone());
     go_on(&runtime, recovered).await;
     let mut dice = Dice::new(orders.seed);
@@ -85,7 +85,7 @@ pub(crate) async fn work(orders: &Orders, store: impl Store) -> Runtime {
     runtime
 }
 
-/// Sees to what was left from before.
+/// Follows the runs that an earlier process left.
 async fn go_on(runtime: &Runtime, recovered: Recovered) {
     assert_eq!(recovered.failed, []);
     for id in recovered.requeued.into_iter().chain(recovered.resumed) {
@@ -152,7 +152,7 @@ fn next(dice: &mut Dice) -> (Agent, NewRun) {
     (agent, run)
 }
 
-/// Sees one run through: as it is, or cancelled on the way, or decided, or left to wait.
+/// Follows one run, and perhaps cancels it, decides on its calls, or leaves it paused.
 async fn be_at(runtime: &Runtime, run: &Run, dice: &mut Dice) {
     let id = run.id();
     say(&Line::Kept { run: id, seq: 1 });
@@ -185,7 +185,7 @@ async fn cancel_after(runtime: &Runtime, run: &Run, events: u64) {
     }
 }
 
-/// Says all events of a run, as they come. Answers what it waits for, when it is paused.
+/// Prints all events of a run as they come. Returns what the run waits for if it is paused.
 pub(crate) async fn follow(run: &Run) -> Option<Arc<Paused>> {
     let mut events = run.events();
     while let Some(event) = events.next().await {

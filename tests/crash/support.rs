@@ -1,4 +1,4 @@
-//! Chance that can be had again, and a folder for one test.
+//! Repeatable random numbers, and a folder for one test.
 
 use std::{
     fs,
@@ -17,7 +17,7 @@ impl Dice {
         Dice(seed)
     }
 
-    /// The dice of one test: of the seed in the environment, or of a new one. Either is printed.
+    /// The dice of one test, with the seed from the environment or a new one. The seed is printed.
     pub(crate) fn of(test: &str) -> Dice {
         let seed = std::env::var("QUELL_CRASH_SEED").ok();
         let seed = seed.map_or_else(
@@ -41,7 +41,7 @@ impl Dice {
         (z ^ (z >> 31)) % below
     }
 
-    /// A number from 1 up to `most`, of each length as often: many small ones and some large.
+    /// A number from 1 up to `most`, each length equally likely: many small ones and some large.
     pub(crate) fn some(&mut self, most: u64) -> u64 {
         let bits = u64::from(most.ilog2()) + 1;
         let below = 1 << (self.roll(bits) + 1);
@@ -49,7 +49,7 @@ impl Dice {
     }
 }
 
-/// Has nobody hear of panics that were told to happen. All others are heard of as ever.
+/// Silences the intended panics. All others are reported as usual.
 pub(crate) fn silence_told_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -83,7 +83,7 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            // The file is what one wants to look at.
+            // The file is kept for inspection.
             println!("left: {}", self.0.display());
         } else {
             let _ = fs::remove_dir_all(&self.0);

@@ -1,4 +1,4 @@
-//! Two processes, and one file.
+//! Two processes and one file.
 
 use quell::{
     Runtime,
@@ -15,7 +15,7 @@ use crate::{
     support::{Dice, Folder},
 };
 
-/// What a second program hears that wants to open the file.
+/// The lines of a second program that tries to open the file.
 async fn second(orders: &Orders) -> Vec<Line> {
     let orders = Orders {
         task: Task::Try,
@@ -37,7 +37,7 @@ async fn the_second_process_is_refused_and_the_runs_of_the_first_are_not_touched
         assert_eq!(second(&orders).await, [Line::Refused(by)]);
         first.hear(200).await;
     }
-    // Nor does this process get it, which is a third.
+    // This process, a third one, is refused too.
     let refused = SqliteStore::open(&file).unwrap_err();
     assert!(
         matches!(&refused, OpenError::InUse { by: other, .. } if *other == by),
@@ -46,7 +46,7 @@ async fn the_second_process_is_refused_and_the_runs_of_the_first_are_not_touched
     let words = format!("is in use by process {}", first.id());
     assert!(refused.to_string().ends_with(&words), "{refused}");
 
-    // One that stands still has it all the same.
+    // A stopped process still has the file.
     first.signal(Signal::STOP);
     assert_eq!(second(&orders).await, [Line::Refused(by)]);
     first.signal(Signal::CONT);
@@ -58,7 +58,7 @@ async fn the_second_process_is_refused_and_the_runs_of_the_first_are_not_touched
     printed.add(&heard);
     let left = look(&file, &printed).await;
     assert!(left.runs > 0, "its runs were at work until it was killed");
-    // And now the file is free.
+    // Now the file is free.
     assert_eq!(second(&orders).await, [Line::Opened]);
     settle(&file, Runtime::builder(), &printed).await;
 }
@@ -90,7 +90,7 @@ async fn a_store_that_was_closed_can_be_opened_at_once_also_while_programs_are_s
     let file = folder.path("runs.db");
     let starting = std::thread::spawn(|| {
         for _ in 0..200 {
-            // Until it has become another program, it has whatever files this process has open.
+            // Before `exec` the child has all open files of this process.
             let mut program = std::process::Command::new("true").spawn().unwrap();
             program.wait().unwrap();
         }

@@ -1,4 +1,4 @@
-//! Calls of tools, in every shape in which servers send them.
+//! Tool calls, in every form in which servers send them.
 
 use futures::StreamExt;
 use quell::{
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
-/// Reads an answer whole: its words, its calls as `id:name:arguments` in their order, and how it ended.
+/// Reads a whole answer: its text, its calls as `id:name:arguments` in order, and how it ended.
 async fn heard(body: &str) -> String {
     let server = Server::start().await;
     let mut stream = ask(&server.model());
@@ -62,18 +62,18 @@ fn pieces(pieces: Value) -> String {
     format!("data: {delta}\n\n")
 }
 
-/// The first piece of a call by the book.
+/// The first piece of a call as the protocol defines it.
 fn first(index: usize, id: &str, name: &str, arguments: &str) -> String {
     let function = json!({"name": name, "arguments": arguments});
     pieces(json!([{"index": index, "id": id, "type": "function", "function": function}]))
 }
 
-/// A later piece of a call by the book.
+/// A later piece of a call as the protocol defines it.
 fn more(index: usize, arguments: &str) -> String {
     pieces(json!([{"index": index, "function": {"arguments": arguments}}]))
 }
 
-/// A piece of a call in any shape.
+/// A piece of a call in any form.
 fn piece(piece: Value) -> String {
     pieces(json!([piece]))
 }
@@ -171,7 +171,7 @@ async fn an_index_may_be_missing_the_same_for_all_full_of_gaps_or_huge() {
         let calls = [whole(one, "a", "f"), whole(two, "b", "g"), end.clone()];
         check(&calls, "a:f:{} | b:g:{} | ToolCalls").await;
     }
-    // Pieces without an index go on with the call before.
+    // Pieces without an index continue the call before.
     let nameless = |arguments: &str| piece(json!({"function": {"arguments": arguments}}));
     check(
         &[
@@ -233,7 +233,7 @@ async fn an_answer_with_calls_ends_for_its_calls_whatever_the_server_says() {
         (finish("stop"), "ToolCalls"),
         (finish("function_call"), "ToolCalls"),
         (DONE.to_owned(), "ToolCalls"),
-        // These say that the calls may not be whole.
+        // These reasons mean that the calls may be incomplete.
         (finish("length"), "Length"),
         (finish("content_filter"), "ContentFilter"),
         (finish("error"), "Provider"),
@@ -242,7 +242,7 @@ async fn an_answer_with_calls_ends_for_its_calls_whatever_the_server_says() {
     ] {
         check(&[call.clone(), end], &format!("a:f:{{}} | {expected}")).await;
     }
-    // A call after the finish reason is still heard.
+    // A call after the finish reason still counts.
     check(
         &[text("Hm."), finish("stop"), call],
         "Hm. | a:f:{} | ToolCalls",

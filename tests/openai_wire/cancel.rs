@@ -1,4 +1,4 @@
-//! Dropping the stream closes the connection, wherever the answer is.
+//! Dropping the stream closes the connection, at any point of the answer.
 
 use std::task::Poll;
 
@@ -46,7 +46,7 @@ async fn a_stream_dropped_once_it_is_connected_closes_the_connection() {
         (format!("{}{}", text("a"), finish("stop")), 2),
     ] {
         dropped_after(&format!("{EVENTS}{body}"), read).await;
-        // Also where the connection could be kept.
+        // Also if the connection could be reused.
         let chunk = if body.is_empty() {
             String::new()
         } else {
@@ -85,10 +85,10 @@ async fn a_stream_dropped_while_it_connects_leaves_nothing_behind() {
         let server = Server::start().await;
         let model = server.model();
         let mut stream = ask(&model);
-        // One poll begins to connect; nothing has been written yet.
+        // One poll starts the connection; nothing has been written yet.
         assert!(stream.next().now_or_never().is_none());
         drop(stream);
-        // What was connected, if anything, is closed without a request.
+        // The connection, if there is one, is closed without a request.
         let mut next = ask(&model);
         let first = std::future::poll_fn(|cx| Poll::Ready(next.poll_next_unpin(cx))).await;
         assert!(first.is_pending());
@@ -132,7 +132,7 @@ async fn a_stream_that_has_finished_or_failed_holds_no_connection() {
             };
             let (ended, ()) = tokio::join!(read, serve);
             assert_eq!(ended, last);
-            // The stream is alive still, and at its end.
+            // The stream is still alive, and at its end.
             assert_eq!(stream.next().await, None);
         }
     })

@@ -1,4 +1,4 @@
-//! How connections are used, and what happens when they fail.
+//! How connections are used and how they fail.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn two_streams_that_are_not_read_do_not_stall_a_third() {
             });
             assert_eq!(first, Some(Ok(ModelChunk::Connected)));
             let flood = flood.clone();
-            // More than all buffers hold, so this waits for a reader.
+            // More than all buffers can hold, so this waits for a reader.
             let flood = tokio::spawn(async move { peer.send(&flood[EVENTS.len()..]).await });
             unread.push((stream, flood));
         }
@@ -82,7 +82,7 @@ async fn what_follows_a_finish_is_read_for_a_bounded_time_and_length() {
         };
         let (told_of_silence, ()) = tokio::join!(told(ask(&model)), serve);
         assert_eq!(told_of_silence, "connected | a | Stop");
-        // Something comes for ever.
+        // The response never ends.
         let serve = async {
             let (mut peer, _) = server.request().await;
             peer.send(&whole).await;
@@ -159,7 +159,7 @@ async fn a_silent_server_is_left_after_the_read_timeout() {
         let place = format!("POST {}/chat/completions", server.url());
         let error = |retry| format!("Connection, {retry}: {place}: nothing came for 300ms");
         for (bytes, expected) in [
-            // No head, no body, no more than a comment, no more than some words.
+            // No head; no body; only a comment; only some text.
             (String::new(), error("Backoff")),
             (EVENTS.into(), format!("connected | {}", error("Backoff"))),
             (

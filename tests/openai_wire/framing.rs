@@ -1,4 +1,4 @@
-//! What the bytes of a response mean.
+//! The framing of a response's bytes.
 
 use proptest::prelude::*;
 
@@ -91,7 +91,7 @@ async fn errors_in_the_middle_and_at_the_start_of_an_answer() {
     .await;
     let with_choice = r#"data: {"error":{"message":"m","code":"x"},"choices":[{"delta":{"content":"b"},"finish_reason":"error"}]}"#;
     check(with_choice, "connected | b | Provider, Never: m (x)").await;
-    // After the finish the answer is whole, whatever else is said.
+    // After the finish reason the answer is complete, whatever follows.
     check(
         &format!("{}{}data: {error}\n\n", text("a"), finish("stop")),
         "connected | a | Stop",
@@ -260,7 +260,7 @@ fn splits_and_garbage_change_nothing_and_break_nothing() {
         .unwrap();
 }
 
-/// What is told of a body that comes in HTTP chunks of these sizes.
+/// The result of a body that comes in HTTP chunks of these sizes.
 async fn sliced(body: &[u8], sizes: &[usize]) -> String {
     let mut bytes = CHUNKED.as_bytes().to_vec();
     let mut rest = body;

@@ -1,4 +1,4 @@
-//! The chat completions model against a server that is played by hand, over real sockets.
+//! The chat completions model against a server scripted by the test, over real sockets.
 
 #![cfg(feature = "http-models")]
 #![allow(clippy::unwrap_used)]

@@ -1,4 +1,4 @@
-//! What is sent, and by which way.
+//! What is sent, and by which route.
 
 use quell::models::OpenAiChat;
 use serde_json::{Value, json};
@@ -93,14 +93,14 @@ async fn a_proxy_that_was_set_is_used_also_for_this_machine() {
 
 const CHILD: &str = "QUELL_TEST_PROXY_CHILD";
 
-/// Run again as a child of itself, as the environment of a process cannot be changed safely while it runs.
+/// The test runs again in a child process, because the environment of a running process cannot be changed safely.
 #[tokio::test]
 async fn a_proxy_of_the_environment_is_not_used_for_this_machine() {
     guarded(async {
         if std::env::var_os(CHILD).is_some() {
             let told = told_of(format!("{EVENTS}{}{DONE}", text("a"))).await;
             assert_eq!(told, "connected | a | Stop");
-            // Elsewhere it is: nobody can resolve this name.
+            // For other hosts the proxy is used: this name cannot be resolved.
             let model = OpenAiChat::builder()
                 .base_url("http://model.invalid/v1")
                 .build()

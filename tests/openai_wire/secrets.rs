@@ -1,4 +1,4 @@
-//! What is never shown.
+//! Secrets are never shown.
 
 use quell::models::OpenAiChat;
 

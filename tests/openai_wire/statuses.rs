@@ -1,4 +1,4 @@
-//! What a status other than success means.
+//! The meaning of each status other than success.
 
 use crate::support::*;
 

@@ -1,4 +1,4 @@
-//! How a program is begun, and what is said when it cannot be.
+//! How a program is started, and the errors if it cannot be.
 
 use std::sync::{Arc, Mutex};
 
@@ -54,7 +54,7 @@ async fn a_program_is_noted_before_it_is_begun() {
         let (ran, keep) = (folder.path().join("ran"), notes.clone());
         let context = context.noting(move |note: ToolCallProcess| {
             assert!(!ran.exists());
-            // Still the same process, with the same start, when it has become the program.
+            // The same process, with the same start time, after it has become the program.
             assert_eq!(started(note.group), note.started);
             keep.lock().unwrap().push(note);
             std::future::ready(true)
@@ -127,7 +127,7 @@ async fn a_call_that_is_cancelled_while_its_note_waits_never_begins() {
         assert_eq!(&*told.unwrap_err().1, words);
         assert!(alive(*group.lock().unwrap()).is_empty());
 
-        // And one that was cancelled before does not even make a note.
+        // A call that was cancelled before does not even make a note.
         *group.lock().unwrap() = 0;
         let words = "The call was not begun: it was to end before that.";
         assert_eq!(&*tool.call("", context).await.unwrap_err().1, words);

@@ -10,10 +10,10 @@ use quell::{
 
 use crate::support::{Folder, NOBODY, alive, guarded, script};
 
-/// So long that a test would hang if it were waited for.
+/// So long that the test would time out if it were waited for.
 const LONG: Duration = Duration::from_secs(3600);
 
-/// Calls the tool, says this reason once `ready` is over, and answers what the model is told.
+/// Calls the tool, cancels the call for `reason` after `ready`, and returns the error that the model gets.
 async fn told(tool: ProcessTool, reason: CancelReason, ready: impl Future<Output = ()>) -> String {
     let (context, tell) = ToolContext::alone("call-1");
     let cancel = async {
@@ -71,7 +71,7 @@ async fn a_leader_that_ignores_term_gets_kill_after_the_grace() {
 async fn who_ends_on_term_is_heard_to_the_end_and_nobody_waits_longer() {
     guarded(async {
         let folder = Folder::new();
-        // More than a pipe holds: what is said on TERM is read while it is said.
+        // More than a pipe holds: output after TERM is read while it is written.
         let polite = "trap 'yes | head -c 300000; echo bye; exit 5' TERM; \
             echo $$ > leader; while :; do :; done";
         let ready = async {
@@ -96,7 +96,7 @@ async fn who_ends_on_term_is_heard_to_the_end_and_nobody_waits_longer() {
 async fn a_grandchild_has_its_grace_when_the_leader_is_gone() {
     guarded(async {
         let folder = Folder::new();
-        // It says that it has heard TERM only when the leader is dead, and holds none of the pipes.
+        // It reacts to TERM only once the leader is dead, and holds none of the pipes.
         let late = "sh -c 'trap \"until grep -q \\\") Z\\\" /proc/$PPID/stat; do :; done; echo on > done; exit\" TERM; \
             echo on > ready; while :; do :; done' </dev/null >/dev/null 2>&1 & \
             echo $$ > leader; wait";

@@ -1,4 +1,5 @@
-//! When our own process is killed, nothing is lost: a program that was not noted was never begun, and one that was is ended.
+//! When our own process is killed, no program is left: one without a stored note never started, and a noted one is
+//! ended.
 
 use std::{
     fs,
@@ -17,7 +18,7 @@ use crate::support::{Folder, NOBODY, alive, guarded, is_alive, script, until};
 const TREE: &str = "echo $$ > ran; trap '' TERM; sleep 1000 & (sleep 1000 & wait) & \
     sh -c 'echo on > child; while :; do sleep 1000; done' & wait";
 
-/// Does nothing, unless a test here runs it in a process of its own, which is killed.
+/// Does nothing, unless a test here runs it in a child process, which is then killed.
 #[tokio::test]
 async fn host() {
     let Some(place) = std::env::var_os("QUELL_TEST_HOST") else {
@@ -28,7 +29,7 @@ async fn host() {
     let (context, _tell) = ToolContext::alone("call-1");
     let at = place.clone();
     let context = context.noting(move |note: ToolCallProcess| {
-        // Whole, or not there at all.
+        // Either complete or not there: written under another name and renamed.
         fs::write(at.join("note.new"), serde_json::to_string(&note).unwrap()).unwrap();
         fs::rename(at.join("note.new"), at.join("note")).unwrap();
         async move {
@@ -63,7 +64,7 @@ async fn note(folder: &Folder) -> ToolCallProcess {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Dropping it kills it with no word of warning, as `kill -9` does.
+/// Dropping it kills the process without warning, as `kill -9` does.
 struct Host(Child);
 
 impl Drop for Host {
@@ -89,7 +90,7 @@ async fn a_program_whose_note_was_not_stored_is_never_begun() {
         let note = note(&folder).await;
         assert_eq!(alive(note.group), [note.group]);
         drop(host);
-        // By itself, since nobody who recovers knows of it.
+        // The shell ends by itself, because recovery does not know of it.
         until(|| alive(note.group).is_empty()).await;
         assert!(!folder.has("ran"));
         assert_eq!(end_left_over(&note), LeftOver::NothingLeft);

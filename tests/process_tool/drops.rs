@@ -1,4 +1,4 @@
-//! Whoever drops a call has killed its processes.
+//! Dropping a call kills its processes.
 
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -34,13 +34,13 @@ fn dropping_a_call_kills_all_of_its_processes_at_once() {
     }));
     assert!(alive(leader).len() >= 4);
     drop(call);
-    // The runtime stands still: nobody does later what the drop has left out.
+    // The runtime is idle, so the drop itself must have done it all.
     wait_on_a_thread(move || alive(leader).is_empty());
-    // And when it goes on, the leader is reaped.
+    // Once the runtime continues, the leader is reaped.
     runtime.block_on(guarded(until(|| state(leader).is_none())));
 }
 
-/// Waits until it is so, without any runtime.
+/// Waits until `is_so`, without a tokio runtime.
 fn wait_on_a_thread(is_so: impl Fn() -> bool + Send + 'static) {
     let (say, said) = mpsc::channel();
     std::thread::spawn(move || {
@@ -104,7 +104,7 @@ async fn dropping_a_call_in_its_grace_kills_who_is_left() {
         let before = alive(leader);
         assert!(before.len() >= 4);
         tell.send_replace(Some(quell::CancelReason::Requested));
-        // All inherit that TERM is ignored.
+        // All children inherit that TERM is ignored.
         tokio::task::yield_now().await;
         assert!(before.into_iter().all(is_alive));
         task.abort();

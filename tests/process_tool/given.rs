@@ -1,4 +1,4 @@
-//! What the model gives, and what the program finds.
+//! The model's input, and the program's arguments and environment.
 
 use std::process::Command;
 
@@ -38,10 +38,10 @@ async fn all_of_the_standard_input_reaches_the_program_and_nothing_else() {
             .args(["-c"])
             .takes_stdin();
         assert_eq!(call(count, &many).await.unwrap()["stdout"], "1000000\n");
-        // A program need not read what it is given.
+        // A program need not read its input.
         let deaf = ProcessTool::new("true", "Succeeds.", "true").takes_stdin();
         assert_eq!(call(deaf, &many).await.unwrap()["exit_code"], 0);
-        // One that is given nothing reads the end, and does not wait.
+        // A program without input reads the end of it at once, and does not wait.
         let reads = ProcessTool::new("cat", "Says it again.", "cat");
         assert_eq!(call(reads, "").await.unwrap()["stdout"], "");
     })
@@ -61,7 +61,7 @@ async fn a_command_line_is_read_by_a_shell() {
     .await;
 }
 
-/// Does nothing, unless the test below runs it in a process of its own, which has a key.
+/// Does nothing, unless the test below runs it in a child process that has a key.
 #[tokio::test]
 #[expect(clippy::print_stdout, reason = "the other test reads it")]
 async fn host() {
@@ -89,7 +89,7 @@ async fn host() {
     ] {
         assert!(told.contains(&variable), "{variable:?}");
     }
-    // The last four are the shell's at the gate.
+    // The last four are set by the shell at the gate.
     let known = [
         "PASSED",
         "TWICE",

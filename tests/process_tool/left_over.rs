@@ -1,4 +1,4 @@
-//! Recovery signals nobody who is not surely ours.
+//! Recovery signals only processes that are certainly ours.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ fn note(group: u32, started: u64) -> ToolCallProcess {
     ToolCallProcess::new("call-1", group, started, boot()).mark("ours")
 }
 
-/// Somebody who is not of a tool, in a group of their own. Killed with the test.
+/// A process that is not a tool's, in its own group. It is killed with the test.
 struct Stranger(Child);
 
 impl Stranger {
@@ -46,7 +46,7 @@ fn an_id_that_was_given_again_is_not_signalled() {
     for other in [started(id) - 1, started(id) + 1, 0, u64::MAX] {
         assert_eq!(end_left_over(&note(id, other)), LeftOver::NotOurs);
     }
-    // Nothing lives on from before the system was started.
+    // No process survives a reboot.
     let mut earlier = note(id, started(id));
     earlier.boot = "another".into();
     assert_eq!(end_left_over(&earlier), LeftOver::NothingLeft);
@@ -60,13 +60,13 @@ fn the_noted_leader_is_ended_with_its_group_mark_or_not() {
     let mut noted = note(id, started(id));
     noted.mark = None;
     assert_eq!(end_left_over(&noted), LeftOver::Ended { killed: 1 });
-    // Dead, and seen as such while nobody has reaped it.
+    // Dead, and recognised as dead before it is reaped.
     assert_eq!(end_left_over(&noted), LeftOver::NothingLeft);
     stranger.0.wait().unwrap();
     assert_eq!(end_left_over(&noted), LeftOver::NothingLeft);
 }
 
-/// A group without its leader: one process, which has this mark.
+/// A group whose leader is gone: one process with this mark.
 async fn leaderless(mark: &str) -> (u32, u32, u64) {
     let folder = Folder::new();
     let mut leader = Command::new("sh")

@@ -1,4 +1,4 @@
-//! Programs as tools, with real processes: what they say, and that none of them outlives its call.
+//! Programs as tools, with real processes: their output, and that none of them outlives its call.
 
 #![cfg(all(feature = "process-tool", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]

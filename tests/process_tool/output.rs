@@ -1,4 +1,4 @@
-//! What the model is told.
+//! The output that the model gets.
 
 use quell::tools::ProcessTool;
 use serde_json::json;

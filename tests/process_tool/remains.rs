@@ -1,4 +1,4 @@
-//! What a program leaves behind when it ends by itself.
+//! Processes that a program leaves behind when it ends by itself.
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::support::{Folder, NOBODY, alive, call, guarded, is_alive, script};
 async fn what_is_left_at_work_in_the_group_is_ended() {
     guarded(async {
         for line in [
-            // One that holds the output, and one that does not; then one that ignores TERM.
+            // One process that holds the output open, one that does not, and one that ignores TERM.
             "sleep 1000 & echo $$ > leader; exit 3",
             "sleep 1000 </dev/null >/dev/null 2>&1 & echo $$ > leader; exit 3",
             "(trap '' TERM; while :; do sleep 1000; done) & echo $$ > leader; exit 3",

@@ -1,4 +1,4 @@
-//! Calls leave nothing behind in our own process.
+//! Calls leave no resources behind in our own process.
 
 use std::{fs, process::Command};
 
@@ -10,7 +10,7 @@ use rustix::{
 
 use crate::support::{Folder, guarded, script, until};
 
-/// Does nothing, unless the test below runs it in a process of its own, where nobody else opens files or has children.
+/// Does nothing, unless the test below runs it in a child process, where no other test opens files or starts children.
 #[tokio::test]
 async fn host() {
     if std::env::var_os("QUELL_TEST_RESOURCES").is_none() {
@@ -37,7 +37,7 @@ fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// Four calls: one that ends, one that cannot be begun, one that is cancelled, one that is dropped.
+/// Four calls: one that ends, one that cannot start, one that is cancelled, one that is dropped.
 async fn round() {
     let folder = Folder::new();
     let plain: AnyTool = ProcessTool::new("true", "Succeeds.", "true").build();

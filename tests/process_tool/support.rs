@@ -1,4 +1,4 @@
-//! Places for files, looks at processes, and waits that end.
+//! Temporary folders, the state of processes, and waits with a limit.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use std::{
 use quell::{ToolContext, event::ToolFault, tool::AnyTool, tools::ProcessTool};
 use serde_json::Value;
 
-/// A folder that is gone with the test.
+/// A folder that is deleted with the test.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -31,7 +31,7 @@ impl Folder {
         self.0.join(file).exists()
     }
 
-    /// Waits until a file with a whole line in it is there, and answers what it says.
+    /// Waits for a file with a complete line, and returns the line.
     pub(crate) async fn line(&self, file: &str) -> String {
         let mut line = String::new();
         until(|| {
@@ -42,7 +42,7 @@ impl Folder {
         line.trim().to_owned()
     }
 
-    /// The same, of a number.
+    /// The same, for a number.
     pub(crate) async fn number(&self, file: &str) -> u32 {
         self.line(file).await.parse().unwrap()
     }
@@ -54,14 +54,14 @@ impl Drop for Folder {
     }
 }
 
-/// Waits until it is so.
+/// Waits until `is_so`.
 pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         tokio::task::yield_now().await;
     }
 }
 
-/// Runs a test that must not take for ever.
+/// Runs a test with a time limit.
 pub(crate) async fn guarded<T>(test: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(60);
     tokio::time::timeout(limit, test)
@@ -69,14 +69,14 @@ pub(crate) async fn guarded<T>(test: impl Future<Output = T>) -> T {
         .expect("the test hangs")
 }
 
-/// A shell with this script, at work in the folder. The shell is the leader, and writes its id where the script says `$$`.
+/// A shell with this script and the folder as working directory. The shell leads the group, and `$$` is its id.
 pub(crate) fn script(folder: &Folder, script: &str) -> ProcessTool {
     ProcessTool::new("script", "Runs a script.", "sh")
         .args(["-c", script])
         .directory(folder.path())
 }
 
-/// What a model would be told, outside any run.
+/// Calls a tool outside any run, and returns what the model would get.
 pub(crate) async fn call(tool: impl Into<AnyTool>, arguments: &str) -> Result<Value, String> {
     let (context, _tell) = ToolContext::alone("call-1");
     let told = tool.into().call(arguments, context).await;
@@ -87,7 +87,7 @@ pub(crate) async fn call(tool: impl Into<AnyTool>, arguments: &str) -> Result<Va
         })
 }
 
-/// State and group of a process, if there is one.
+/// State and group of a process, if it exists.
 pub(crate) fn state(pid: u32) -> Option<(char, u32)> {
     let line = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let line = String::from_utf8_lossy(&line).into_owned();
@@ -96,7 +96,7 @@ pub(crate) fn state(pid: u32) -> Option<(char, u32)> {
     Some((state, fields.nth(1)?.parse().ok()?))
 }
 
-/// When a process was started, as the system counts.
+/// The start time of a process, in clock ticks.
 pub(crate) fn started(pid: u32) -> u64 {
     let line = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields = line.rsplit_once(')').unwrap().1;
@@ -112,10 +112,10 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     state(pid).is_some_and(|(state, _)| !matches!(state, 'Z' | 'X'))
 }
 
-/// What `alive` answers of a group that is gone.
+/// What `alive` returns for a group that is gone.
 pub(crate) const NOBODY: [u32; 0] = [];
 
-/// Those of a group who are alive.
+/// The live processes of a group.
 pub(crate) fn alive(group: u32) -> Vec<u32> {
     let all = fs::read_dir("/proc").unwrap();
     all.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok())

@@ -1,4 +1,4 @@
-//! Running this package's programs as a user does, as processes of their own.
+//! Running this package's programs as a user does, as separate processes.
 
 #![allow(
     dead_code,
@@ -18,10 +18,10 @@ use tokio::{
     time::timeout,
 };
 
-/// Far more than any of the programs needs, on the slowest machine. A program that takes longer hangs.
+/// Far more than any of the programs needs, even on the slowest machine. A program that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What a program left behind.
+/// The result of a program.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
@@ -64,7 +64,7 @@ pub(crate) fn example(name: &str) -> Command {
     program(path)
 }
 
-/// A program that knows nothing of this machine's providers, and is killed with its test.
+/// A program without this machine's provider settings. It is killed with its test.
 pub(crate) fn program(path: impl Into<PathBuf>) -> Command {
     let mut command = Command::new(path.into());
     for variable in [
@@ -88,7 +88,7 @@ pub(crate) async fn run(command: &mut Command) -> Ended {
     ended(command.spawn().expect("the program starts")).await
 }
 
-/// Waits for a program to end, and reads what was not read yet.
+/// Waits for a program to end, and reads the rest of its output.
 pub(crate) async fn ended(child: Child) -> Ended {
     let output = timeout(LIMIT, child.wait_with_output())
         .await
@@ -101,7 +101,7 @@ pub(crate) async fn ended(child: Child) -> Ended {
     }
 }
 
-/// Reads on until what was read holds `wanted`, and gives back all of it.
+/// Reads until `wanted` holds for the text so far, and returns that text.
 pub(crate) async fn read_until(
     stream: &mut (impl AsyncRead + Unpin),
     wanted: impl Fn(&str) -> bool,
@@ -120,7 +120,7 @@ pub(crate) async fn read_until(
     timeout(LIMIT, reading).await.expect("the words come")
 }
 
-/// The beginning of what `teller` tells, of at least `bytes` bytes.
+/// The beginning of the storyteller's text, of at least `bytes` bytes.
 pub(crate) async fn tale(teller: Storyteller, bytes: usize) -> String {
     let agent = Agent::new("teller", teller.pace(Duration::ZERO));
     let run = Runtime::new()

@@ -1,4 +1,4 @@
-//! A backup is a store like any other, with all that was answered before it was asked for.
+//! A backup is a store like any other, with everything that was confirmed before it was requested.
 
 use std::{
     fs,

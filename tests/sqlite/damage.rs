@@ -1,4 +1,4 @@
-//! Damage on the disk is an error where it is met. It is never another event, and never a panic.
+//! Damage on disk gives an error where it is found, and never a wrong event or a panic.
 
 use std::fs;
 
@@ -81,7 +81,7 @@ async fn every_row_and_every_blob_is_compared_with_its_checksum() {
     let damage = |sql: &str| {
         let copy = Folder::new();
         fs::copy(folder.db(), copy.db()).unwrap();
-        // Whose row is damaged while the journal has something of it keeps the file from being opened; see below.
+        // A damaged row of a run that is still in the journal prevents opening the file; see below.
         change(&copy.db(), "DELETE FROM journal");
         change(&copy.db(), sql);
         copy

@@ -1,4 +1,4 @@
-//! What is deleted is gone, by a person or by age; and nothing else is.
+//! What is deleted, by a caller or by age, is gone, and nothing else is.
 
 use std::time::{Duration, SystemTime};
 
@@ -175,7 +175,7 @@ async fn runs_beyond_the_number_go_while_the_store_is_open() {
         last.start(&store).await;
         last.end(&store).await;
     }
-    // It looks when so many have ended, and not at each end.
+    // The store deletes after every so many endings, and not at each.
     let left = store.runs(RunQuery::default().limit(1_000)).await.unwrap();
     assert!(left.len() < 600 - 256, "{}", left.len());
     let sessions = store

@@ -1,4 +1,4 @@
-//! A disk that is full, a commit of which nobody knows, and one run whose row is damaged.
+//! A full disk, a commit of unknown outcome, and one run whose row is damaged.
 
 use quell::{
     Store,
@@ -54,7 +54,7 @@ async fn a_full_disk_refuses_what_is_surely_not_stored_and_works_again_when_ther
     hand.expect_in(&options.open().unwrap()).await;
 }
 
-/// Has every commit that writes to the journal fail at its very end.
+/// Makes every commit that writes to the journal fail at its very end.
 const BREAK: &str = "CREATE TABLE parent (id INTEGER PRIMARY KEY); \
      CREATE TABLE child (parent REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED); \
      CREATE TRIGGER broken AFTER INSERT ON journal BEGIN INSERT INTO child VALUES (1); END;";
@@ -88,7 +88,7 @@ async fn a_commit_of_which_nobody_knows_is_unknown_and_a_retry_settles_it() {
     for hand in [&one, &two] {
         hand.expect_in(&folder.as_if_killed().open()).await;
     }
-    // It did what is done at opening, and so put into segments what nobody else would have yet.
+    // The retry did the work of opening, and so moved events into segments early.
     let folded = "SELECT count(*) FROM segments WHERE run = ?";
     let folded: i64 = other
         .query_row(folded, [two.id.as_bytes()], |row| row.get(0))

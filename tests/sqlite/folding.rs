@@ -1,4 +1,4 @@
-//! Where events are in the file: the journal, which is bounded, and segments, which are written once.
+//! Where events are in the file: in the bounded journal, and in segments, which are written once.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ async fn segments_are_at_most_64_kib_unless_one_event_is_larger() {
         assert_eq!(pair[0].1 + 1, pair[1].0);
     }
     assert_eq!(found.last().unwrap().1 as u64, hand.last());
-    // Small ones are packed.
+    // Small segments are packed together.
     assert!(found.len() < 16, "{}", found.len());
     hand.expect_in(&folder.open()).await;
 }
@@ -113,7 +113,7 @@ async fn a_quiet_run_does_not_keep_the_journal_from_being_cut() {
         }
     });
     let talkers = join_all(talkers).await;
-    // Answered is stored, and what is stored beyond the bound is folded before the next is.
+    // A confirmed append is stored, and a journal beyond its bound is folded before the next append.
     quiet.say(&store, "still here").await;
     quiet.say(&store, "and here").await;
     assert!(

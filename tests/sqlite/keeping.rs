@@ -1,4 +1,4 @@
-//! What was answered is there: by the rules of all stores, after a drop, after a close, and after a kill at any moment.
+//! What was confirmed is kept: by the rules of all stores, after a drop, after a close, and after a kill at any time.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn it_does_what_every_store_must() {
     let store = folder.open();
     conformance::check(&store).await.unwrap();
     drop(store);
-    // And with what was left from before.
+    // And again with the data from before.
     let store = folder.open();
     conformance::check(&store).await.unwrap();
 }
@@ -71,7 +71,7 @@ async fn a_process_that_is_killed_leaves_every_append_that_was_answered() {
         for hand in &hands {
             hand.expect_in(&store).await;
         }
-        // And it goes on from there.
+        // And the run can be continued from there.
         let mut hand = hands[2].clone();
         hand.say(&store, "further").await;
         hand.expect_in(&store).await;

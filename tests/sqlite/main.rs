@@ -1,5 +1,5 @@
-//! The store in one SQLite file, at its boundary: what it answers, what is in the file, and what is left of it when the
-//! process, the disk or the file itself fails.
+//! The store in one SQLite file: its results, the content of the file, and what is left when the process, the disk or
+//! the file itself fails.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod backup;

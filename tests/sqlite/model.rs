@@ -1,5 +1,5 @@
-//! Whatever is asked of it, in whatever order, the store answers as the one in memory does; and it forgets nothing when
-//! it is opened anew.
+//! The store gives the same results as the one in memory, for any calls in any order, and loses nothing when it is
+//! reopened.
 
 use std::sync::Arc;
 
@@ -18,14 +18,14 @@ use quell::{
 
 use crate::support::{Folder, completed, said};
 
-/// What is asked.
+/// A call to the stores.
 #[derive(Clone, Debug)]
 enum Step {
     Append {
         run: usize,
         kinds: Vec<Kind>,
         acquire: bool,
-        /// How far beside the run's own the epoch and the position are that it expects.
+        /// How far the expected epoch and position are from the real ones.
         beside: (u64, u64),
         batch: u128,
     },

@@ -122,7 +122,7 @@ fn what_cannot_be_written_to_is_refused_and_can_be_looked_at() {
         fs::set_permissions(folder.path(""), Permissions::from_mode(modes.0)).unwrap();
     };
     writable(false);
-    // The superuser may write whatever the modes say, and has nothing to see here.
+    // The superuser can write whatever the modes say, so this is skipped for it.
     if fs::write(folder.path("probe"), "").is_err() {
         let refused = SqliteStore::open(folder.db()).unwrap_err();
         assert!(matches!(refused, OpenError::ReadOnly { .. }), "{refused}");
@@ -180,7 +180,7 @@ async fn a_file_of_a_newer_release_is_refused_and_left_as_it_is() {
 
 #[tokio::test]
 async fn a_file_of_version_0_is_brought_up_to_date() {
-    // An empty file that was marked as ours is what a program leaves that is killed while it makes one.
+    // A program that is killed while it creates the file leaves an empty file with our mark.
     let folder = Folder::new();
     change(&folder.db(), "PRAGMA application_id = 1366649964; VACUUM");
     let store = folder.open();
@@ -193,7 +193,7 @@ async fn a_file_of_version_0_is_brought_up_to_date() {
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
     assert_eq!(version, 2);
-    // So is one that has nothing in it at all.
+    // The same for an empty file without a mark.
     let empty = folder.path("empty.db");
     fs::write(&empty, "").unwrap();
     SqliteStore::open(&empty).unwrap();
@@ -241,7 +241,7 @@ async fn who_only_looks_sees_what_another_writes_and_changes_nothing() {
     one.expect_in(&SqliteStore::open(folder.path("copy.db")).unwrap())
         .await;
 
-    // What a killed process left is looked at without bringing it up to date.
+    // A file left by a killed process can be read without bringing it up to date.
     let left = folder.as_if_killed();
     let before = fs::read(left.db()).unwrap();
     let look = SqliteStore::open_read_only(left.db()).unwrap();

@@ -1,4 +1,4 @@
-//! What was shown once is shown from then on: readers beside a writer never see a run go back.
+//! What was read once stays readable: readers beside a writer never see a run go back.
 
 use std::sync::{
     Arc,
@@ -22,7 +22,7 @@ async fn watch(store: SqliteStore, hand: Hand, over: Arc<AtomicBool>) -> u64 {
             (seen, ended) = (head.last, head.status.is_ended());
         }
         if seen > 0 {
-            // A page may end before the run does, but what was shown is in it.
+            // A page may end before the run does, but it has what was seen before.
             let page = store.read(hand.id, seen - 1, 100).await.unwrap();
             let positions: Vec<u64> = page.iter().map(|event| event.seq).collect();
             let expected: Vec<u64> = (seen..).take(page.len().max(1)).collect();
@@ -37,7 +37,7 @@ async fn watch(store: SqliteStore, hand: Hand, over: Arc<AtomicBool>) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_run_never_goes_back_in_the_eyes_of_a_reader() {
     let folder = Folder::new();
-    // Everything is folded as soon as it can be, so that runs go in and out of memory all the time.
+    // Everything is folded as soon as possible, so that runs move in and out of memory all the time.
     let options = SqliteStore::options(folder.db()).journal_age(std::time::Duration::ZERO);
     let store = options.open().unwrap();
     let hands: Vec<Hand> = (0..4).map(|_| Hand::of_session("s")).collect();

@@ -18,7 +18,7 @@ use quell::{
 };
 use rusqlite::Connection;
 
-/// A folder of its own, deleted when the test is over.
+/// A folder that is deleted with the test.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -32,7 +32,7 @@ impl Folder {
         self.0.join(name)
     }
 
-    /// Where the store is.
+    /// The path of the store.
     pub(crate) fn db(&self) -> PathBuf {
         self.path("runs.db")
     }
@@ -41,7 +41,7 @@ impl Folder {
         SqliteStore::open(self.db()).unwrap()
     }
 
-    /// What a process that is killed now would leave behind, in a folder of its own.
+    /// A copy of what a process killed now would leave, in its own folder.
     pub(crate) fn as_if_killed(&self) -> Folder {
         let left = Folder::new();
         for name in ["runs.db", "runs.db-wal"] {
@@ -59,12 +59,12 @@ impl Drop for Folder {
     }
 }
 
-/// A run that is written by hand.
+/// A run whose events the test writes.
 #[derive(Clone, Debug)]
 pub(crate) struct Hand {
     pub(crate) id: RunId,
     pub(crate) session: Option<Arc<str>>,
-    /// All events that were answered.
+    /// All confirmed events.
     pub(crate) events: Vec<RunEvent>,
     pub(crate) epoch: u64,
     /// The time of the next event.
@@ -124,7 +124,7 @@ impl Hand {
         }
     }
 
-    /// Appends, and notes what was answered.
+    /// Appends, and keeps the events if they are confirmed.
     pub(crate) async fn append(
         &mut self,
         store: &impl Store,
@@ -151,7 +151,7 @@ impl Hand {
         self.append(store, vec![completed()]).await.unwrap();
     }
 
-    /// Expects exactly what was answered to be there.
+    /// Expects exactly the confirmed events in the store.
     pub(crate) async fn expect_in(&self, store: &impl Store) {
         let head = store.head(self.id).await.unwrap().unwrap();
         assert_eq!((head.last, head.epoch), (self.last(), self.epoch));
@@ -205,7 +205,7 @@ pub(crate) async fn all(store: &impl Store, run: RunId) -> Vec<RunEvent> {
     }
 }
 
-/// Changes a file behind the store's back.
+/// Changes a file without the store.
 pub(crate) fn change(path: &Path, sql: &str) {
     Connection::open(path).unwrap().execute_batch(sql).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Who is out in the storm: models and tools that do their work, or fail at it.
+//! The agents of the storm: models and tools that work or fail.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,11 +16,11 @@ use serde_json::json;
 
 use crate::support::Dice;
 
-/// An agent, and what tells whether anything of it is left.
+/// An agent, and a probe for its open streams.
 pub(crate) struct Player {
     pub(crate) agent: Agent,
     pub(crate) probe: Probe,
-    /// It falls silent, and has to be cancelled.
+    /// It falls silent and must be cancelled.
     pub(crate) stalls: bool,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Player {
 struct Nothing {}
 
 impl Player {
-    /// Somebody, by the dice. All that works for it holds `alive`.
+    /// A random agent. All its parts hold `alive`.
     pub(crate) fn any(dice: &mut Dice, alive: &Arc<()>) -> Player {
         let word = dice.roll(30);
         let words = "word ".repeat(usize::try_from(word).unwrap());

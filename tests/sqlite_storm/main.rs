@@ -1,8 +1,7 @@
-//! Runs in bad weather on a store in a file: its appends fail in every way, and so do models, tools and actors. Once all
-//! is calm each run has one ending in the store, or was lost to its readers and is settled by recovery.
+//! Runs under faults on a store in a file: appends fail in every way, and so do models, tools and actors. Afterwards
+//! each run has one ending in the store, or was lost and is settled by recovery.
 //!
-//! What happens to which run is decided by a seed, which is printed; `QUELL_CRASH_SEED` brings it back, as far as threads
-//! allow.
+//! A seed decides what happens to which run, and is printed; `QUELL_CRASH_SEED` repeats it, as far as threads allow.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

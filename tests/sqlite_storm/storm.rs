@@ -22,17 +22,17 @@ use crate::{
     weather::Stormy,
 };
 
-/// How many runs are under way at a time, and how many of these may be at work.
+/// How many runs are active at a time, and how many of them have a slot.
 const AT_ONCE: usize = 200;
 const SLOTS: usize = 150;
 
-/// How long a store is asked that does not confirm. Those whose store never does wait for it.
+/// How long an append is retried. Runs whose appends are never confirmed wait this long.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Never reached by a test that passes.
+/// A passing test never reaches it.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Somebody's supervisor, which lets children end.
+/// A foreign supervisor that survives the end of its children.
 struct Above;
 
 impl Actor for Above {
@@ -54,7 +54,7 @@ impl Actor for Above {
     }
 }
 
-/// What became of a run, as one who read it all along saw it.
+/// A run as its reader saw it.
 struct Told {
     run: RunId,
     seen: Vec<RunEvent>,
@@ -63,11 +63,11 @@ struct Told {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// It ended, and that was seen.
+    /// The reader saw its ending.
     Ended,
     /// The store was lost.
     Lost,
-    /// It was not started; there may be a trace of it, or there is none.
+    /// The start failed with an unknown outcome: the run may be in the store or not.
     Doubtful,
     Refused,
 }
@@ -95,7 +95,7 @@ impl Storm {
             .await
             .unwrap()
             .0;
-        // It is spawned by a task of its own.
+        // The supervisor is spawned by another task.
         let runs = loop {
             if let Some(runs) = above.get_cell().get_children().pop() {
                 break runs;
@@ -110,7 +110,7 @@ impl Storm {
         }
     }
 
-    /// So many runs. Answers what became of each, and of its model.
+    /// Plays so many runs. Returns what the reader of each saw, and a probe of its model.
     async fn blow(self: Arc<Storm>, runs: u64) -> Vec<(Told, Probe)> {
         let room = Arc::new(Semaphore::new(AT_ONCE));
         let mut under_way = JoinSet::new();
@@ -151,7 +151,7 @@ impl Storm {
         (Told { run: id, seen, end }, player.probe)
     }
 
-    /// Reads a run to its end, while things are done to it.
+    /// Reads a run to its end, while it may be cancelled or killed.
     async fn see_through(&self, run: &Run, stalls: bool, dice: &mut Dice) -> (Vec<RunEvent>, End) {
         let reader = {
             let (run, runtime, decision) = (run.clone(), self.runtime.clone(), dice.roll(3));
@@ -163,7 +163,7 @@ impl Storm {
         match dice.roll(10) {
             0 => drop(run.cancel().await),
             1 => drop(run.cancel()),
-            // Whose it is is for the storm to say.
+            // It may be the actor of any run.
             2 => self.some_actor(dice).into_iter().for_each(|it| it.kill()),
             _ => {}
         }
@@ -216,11 +216,11 @@ async fn decide(runtime: &Runtime, run: &Run, paused: &Paused, decision: u64) {
         1 => all.approve(waiting.call.id.clone()),
         _ => all.reject(waiting.call.id.clone(), "No."),
     });
-    // Where the store is lost, or somebody else was quicker, the stream says what came of it.
+    // It may fail because the store is lost or the run was cancelled first: the stream shows what happened.
     let _ = runtime.continue_run(run.id(), decisions).await;
 }
 
-/// Expects the store to hold all that was told, and each run that was not lost to have its ending.
+/// Expects the store to have every event that a reader saw, and the ending of each run that was not lost.
 async fn hold_to(store: &SqliteStore, told: &[(Told, Probe)]) -> Printed {
     let mut printed = Printed::default();
     for (told, probe) in told {
@@ -243,7 +243,7 @@ fn forms(events: &[RunEvent]) -> Vec<String> {
     events.iter().map(json).collect()
 }
 
-/// Opens the file as a program does that comes after: then each run has its ending.
+/// Opens the file as the next program would: then each run has its ending.
 async fn settle(options: SqliteOptions, printed: &Printed) {
     let store = options.open().unwrap();
     let opened = Runtime::builder().open(store.clone()).await;
@@ -262,7 +262,7 @@ async fn settle(options: SqliteOptions, printed: &Printed) {
     store.close().await;
 }
 
-/// Nothing is left in memory of any run, and nobody holds what worked for them.
+/// Checks that nothing of any run is left in memory.
 async fn nothing_is_left(storm: Arc<Storm>, store: &SqliteStore) {
     assert_eq!(storm.runtime.list(), [], "runs are left");
     let storm = Arc::into_inner(storm).expect("its runs are over");
@@ -275,7 +275,7 @@ async fn nothing_is_left(storm: Arc<Storm>, store: &SqliteStore) {
         "{} runs have not ended: {stats:?}",
         unfinished.len()
     );
-    // An actor that has ended its run lets go of it a moment later.
+    // An actor drops its run shortly after its ending.
     while Arc::strong_count(&alive) > 1 || !storm.runs.get_children().is_empty() {
         tokio::task::yield_now().await;
     }

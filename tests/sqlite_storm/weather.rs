@@ -1,4 +1,4 @@
-//! A store whose appends go wrong, by a seed.
+//! A store whose appends fail, chosen by a seed.
 
 use std::{
     collections::HashMap,
@@ -20,14 +20,14 @@ use quell::{
 
 use crate::support::Dice;
 
-/// One outage begins after every so many appends, and ends after so many more.
+/// An outage starts after every `CLEAR` appends, and lasts for `OUTAGE` appends.
 const CLEAR: u64 = 3_000;
 const OUTAGE: u64 = 100;
 
-/// Of so many runs, the store never confirms anything from some moment on of one.
+/// For one of so many runs, the store confirms nothing from some time on.
 const DOOMED: u64 = 40;
 
-/// How an append goes wrong.
+/// How an append fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
     UnknownBefore,
@@ -38,7 +38,7 @@ enum Fault {
     Slow,
 }
 
-/// The store in bad weather. Clones are the same store.
+/// A store with faults. Clones are the same store.
 #[derive(Clone)]
 pub(crate) struct Stormy(Arc<Inner>);
 
@@ -46,7 +46,7 @@ struct Inner {
     store: SqliteStore,
     seed: u64,
     appends: AtomicU64,
-    /// How many appends there were of each run.
+    /// How many appends each run has had.
     of_runs: Mutex<HashMap<RunId, u64>>,
     faults: AtomicU64,
 }
@@ -62,13 +62,13 @@ impl Stormy {
         }))
     }
 
-    /// How many appends were asked for, and how many of these went wrong.
+    /// How many appends were requested, and how many of them failed.
     pub(crate) fn counts(&self) -> (u64, u64) {
         let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
         (count(&self.0.appends), count(&self.0.faults))
     }
 
-    /// What becomes of this append.
+    /// The fault of this append, if any.
     fn fault(&self, run: RunId) -> Option<Fault> {
         let append = self.0.appends.fetch_add(1, Ordering::Relaxed);
         if append % (CLEAR + OUTAGE) >= CLEAR {

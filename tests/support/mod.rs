@@ -1,4 +1,4 @@
-//! A server that a test plays by hand, byte by byte, over a real socket.
+//! A server whose bytes a test writes itself, over a real socket.
 
 #![allow(dead_code, unreachable_pub)] // Each test binary uses its own part.
 #![allow(clippy::unwrap_used)]
@@ -21,7 +21,7 @@ use tokio::{
 pub const EVENTS: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
 
-/// The same, of a response that leaves the connection open for another.
+/// The same for a response that leaves the connection open for another.
 pub const CHUNKED: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
@@ -57,20 +57,20 @@ impl Server {
     /// Answers one request with these bytes, then ends the connection.
     pub async fn answer(&self, bytes: impl AsRef<[u8]>) -> Request {
         let (mut peer, request) = self.request().await;
-        // The client may have hung up, which is for it to judge.
+        // The client may have closed the connection, which is not an error here.
         let _ = peer.0.write_all(bytes.as_ref()).await;
         let _ = peer.0.shutdown().await;
         request
     }
 
-    /// Whether nobody has connected.
+    /// Whether no client has connected.
     pub fn untouched(self) -> bool {
         let listener = self.0.into_std().unwrap();
         listener.accept().is_err()
     }
 }
 
-/// A request as it came.
+/// A request as received.
 #[derive(Debug)]
 pub struct Request {
     /// Request line and headers.
@@ -149,7 +149,7 @@ impl Peer {
         while self.0.read(&mut bytes).await.unwrap_or(0) > 0 {}
     }
 
-    /// Ends the connection without a goodbye.
+    /// Resets the connection.
     pub fn reset(self) {
         self.0.set_zero_linger().unwrap();
     }
@@ -171,13 +171,13 @@ pub const DONE: &str = "data: [DONE]\n\n";
 
 pub type Item = Result<ModelChunk, ModelError>;
 
-/// Asks a model the same as always.
+/// Sends a model a fixed request.
 pub fn ask(model: &impl Model) -> impl Stream<Item = Item> + Send + Unpin + 'static {
     let request = ModelRequest::new([Message::system("be brief"), Message::user("hello")]);
     Box::pin(model.stream(request))
 }
 
-/// All that a stream says, in short.
+/// All items of a stream, in short form.
 pub async fn told(stream: impl Stream<Item = Item>) -> String {
     let items: Vec<Item> = stream.collect().await;
     let mut told = String::new();
@@ -201,7 +201,7 @@ pub async fn told(stream: impl Stream<Item = Item>) -> String {
     told
 }
 
-/// What a model says to these bytes of a server, the address left out.
+/// What a model makes of these bytes from a server, without the address.
 pub async fn told_of(bytes: impl AsRef<[u8]>) -> String {
     let server = Server::start().await;
     let model = server.model();
@@ -209,7 +209,7 @@ pub async fn told_of(bytes: impl AsRef<[u8]>) -> String {
     told.replace(&format!("POST {}/chat/completions: ", server.url()), "")
 }
 
-/// Runs a test that must not take for ever.
+/// Runs a test with a time limit.
 pub async fn guarded<T>(test: impl Future<Output = T>) -> T {
     let limit = Duration::from_secs(60);
     tokio::time::timeout(limit, test)

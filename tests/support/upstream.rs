@@ -1,4 +1,4 @@
-//! A real inference server, as `scripts/real-upstream` starts one, and what it says of itself.
+//! A real inference server, as `scripts/real-upstream` starts it, and its own metrics.
 
 #![allow(dead_code, unreachable_pub)] // Each test binary uses its own part.
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
@@ -20,10 +20,10 @@ use quell::{
 use serde_json::json;
 use tokio::{sync::Mutex, time::timeout};
 
-/// The outer limit of a test; never reached by one that passes.
+/// The time limit of a test. A passing test never reaches it.
 const GUARD: Duration = Duration::from_secs(120);
 
-/// One test at a time: they count the server's slots and tokens, and how long it works.
+/// One test at a time: they count the server's slots and tokens, and measure how long it works.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 /// The server.
@@ -33,8 +33,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Runs a test against the server named in `QUELL_UPSTREAM`. Without one nothing is tested, and the test says so;
-    /// `QUELL_UPSTREAM_REQUIRED` makes that a failure.
+    /// Runs a test against the server named in `QUELL_UPSTREAM`. Without one nothing is tested, and the test prints
+    /// that; with `QUELL_UPSTREAM_REQUIRED` it fails.
     pub async fn test(test: impl AsyncFnOnce(&Server)) {
         let Ok(base) = env::var("QUELL_UPSTREAM") else {
             assert!(
@@ -56,7 +56,7 @@ impl Server {
         answer.text().await.unwrap()
     }
 
-    /// How many slots are at work.
+    /// How many slots are busy.
     pub async fn busy(&self) -> usize {
         let slots: serde_json::Value = serde_json::from_str(&self.get("/slots").await).unwrap();
         let slots = slots.as_array().unwrap();
@@ -76,21 +76,21 @@ impl Server {
         line.trim().parse::<f64>().unwrap() as u64
     }
 
-    /// Waits until no slot is at work, and says how long that took since `since`.
+    /// Waits until no slot is busy, and returns the time since `since`.
     pub async fn idle(&self, since: Instant) -> Duration {
         while self.busy().await > 0 {}
         since.elapsed()
     }
 
-    /// A model that says so many tokens, which mean nothing.
+    /// A model that says so many meaningless tokens.
     pub fn model(&self, tokens: u32) -> OpenAiChat {
         self.builder(tokens).build().unwrap()
     }
 
-    /// A model that calls one tool in each answer, and says nothing: whatever its weights say, the server lets it write
-    /// nothing else. What of the arguments the tool's schema leaves open is nonsense, and may be long.
+    /// A model that calls one tool in each answer and says nothing else: the server allows it no other output.
+    /// Arguments that the tool's schema leaves open are nonsense, and may be long.
     pub fn caller(&self) -> OpenAiChat {
-        // Tokens by their text, and the end of an answer by its number. Logits are random, and so may be large.
+        // Tokens are biased by their text, the end of an answer by its number. Logits are random, so the bias is large.
         let bias = json!([["<tool_call>", 1_000], [2, 2_000], ["\t", -1_000]]);
         self.builder(1_000)
             .field("tool_choice", "required")
@@ -108,10 +108,10 @@ impl Server {
     }
 }
 
-/// All that a model says to a conversation, or why the server does not take it.
+/// A model's whole answer to a conversation, or why the server refuses it.
 ///
-/// The server closes each connection at the end of a stream, though it says that it keeps it. Whoever asks at once may ask
-/// over one that is just being closed; so what a run repeats is repeated here.
+/// The server closes each connection at the end of a stream, although it says that it keeps it. The next request may
+/// use a connection that is just being closed, so requests are retried here as a run would.
 pub async fn answer(
     model: &OpenAiChat,
     messages: &[Message],
