@@ -90,6 +90,7 @@ const LAYERS: [(&str, &[&str]); 5] = [
             "context",
             "provider",
             "transcript",
+            "view",
             "settings",
         ],
     ),

@@ -56,6 +56,7 @@ pub mod settings;
 mod status;
 mod transcript;
 pub mod usage;
+pub mod view;
 
 // law: pure
 mod machine;

@@ -7,14 +7,16 @@
 //! exactly one result, directly after the answer that asked for it and in the order of the calls; no answer is empty; the
 //! arguments of a call are a JSON object.
 
+mod said;
 mod sendable;
 
 use std::sync::Arc;
 
-use self::sendable::sendable;
+pub use self::said::Said;
 pub(crate) use self::sendable::{is_object, is_tool_name};
+use self::{said::Place, sendable::sendable};
 use crate::{
-    event::{EventKind, ModelRequestCompleted},
+    event::{EventKind, ModelRequestCompleted, RunEvent},
     message::{Message, ToolCall},
     provider::ProviderParts,
     status::RunStatus,
@@ -33,41 +35,47 @@ const AWAITING_APPROVAL: &str = "awaiting approval";
 const NOT_FINISHED: &str = "not finished";
 
 /// What a model is shown of one run. It is told the run's events one by one, from the first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Transcript {
     /// What is settled: nothing comes in between any more.
     shown: Vec<Message>,
+    /// Where each of these was said.
+    places: Vec<Place>,
+    /// Where the last event stands.
+    now: Place,
     /// The answer under way.
     answer: Option<Answer>,
     /// The last answer, where it asked for tools.
     round: Option<Round>,
     /// What came from outside since that answer: it is shown after the results.
-    steered: Vec<Message>,
+    steered: Vec<(Place, Message)>,
     status: RunStatus,
     /// A model was asked.
     asked: bool,
 }
 
 /// An answer, as far as it goes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Answer {
+    place: Place,
     text: String,
     reasoning: String,
 }
 
 /// An answer that asked for tools.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Round {
+    place: Place,
     text: Arc<str>,
     provider: Option<Arc<ProviderParts>>,
     calls: Vec<Call>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Call {
     call: Arc<ToolCall>,
     begun: bool,
-    result: Option<Arc<str>>,
+    result: Option<(Place, Arc<str>)>,
 }
 
 impl Transcript {
@@ -75,6 +83,8 @@ impl Transcript {
     pub(crate) fn new() -> Transcript {
         Transcript {
             shown: Vec::new(),
+            places: Vec::new(),
+            now: Place::default(),
             answer: None,
             round: None,
             steered: Vec::new(),
@@ -83,11 +93,25 @@ impl Transcript {
         }
     }
 
+    /// Takes in the run's next event, and keeps where it stands.
+    pub(crate) fn event_at(&mut self, event: &RunEvent) {
+        self.now = Place {
+            seq: event.seq,
+            at: event.at,
+            usage: None,
+        };
+        self.event(&event.kind);
+    }
+
     /// Takes in the run's next event.
     pub(crate) fn event(&mut self, kind: &EventKind) {
         self.status = kind.status().unwrap_or(self.status);
         match kind {
-            EventKind::Started(started) => self.shown.extend_from_slice(&started.input),
+            EventKind::Started(started) => {
+                for message in &started.input {
+                    self.show(self.now, message.clone());
+                }
+            }
             EventKind::ModelRequestStarted { .. } => {
                 self.asked = true;
                 self.close_round();
@@ -95,7 +119,9 @@ impl Transcript {
                 self.answer = Some(Answer::default());
             }
             EventKind::Content { text } => {
-                self.answer.get_or_insert_default().text.push_str(text);
+                let answer = self.answer.get_or_insert_default();
+                answer.text.push_str(text);
+                answer.place = self.now;
             }
             EventKind::ReasoningContent { text } => {
                 self.answer.get_or_insert_default().reasoning.push_str(text);
@@ -111,7 +137,7 @@ impl Transcript {
             EventKind::ToolCallCompleted(done) => self.result(&done.id, &done.output),
             EventKind::ToolCallError(failed) => self.result(&failed.id, &failed.error),
             EventKind::Steered { message } => {
-                self.steered.push((**message).clone());
+                self.steered.push((self.now, (**message).clone()));
                 self.settle();
             }
             // After a crash the model is asked again: what it had said before belongs to no answer.
@@ -159,6 +185,31 @@ impl Transcript {
         self.shown
     }
 
+    /// What was said and done so far, for people to read: the same messages, without marks, with an answer as far as it
+    /// went, and with the results that there are.
+    pub(crate) fn said(&self) -> Vec<Said> {
+        let shown = self.places.iter().zip(&self.shown);
+        let mut said: Vec<Said> = shown
+            .map(|(place, message)| place.said(message.clone()))
+            .collect();
+        if let Some(round) = &self.round {
+            said.push(round.place.said(round.answer()));
+            for call in &round.calls {
+                if let Some((place, text)) = &call.result {
+                    said.push(place.said(Message::tool(call.call.id.clone(), text.clone())));
+                }
+            }
+        }
+        if let Some(answer) = &self.answer
+            && !is_blank(&answer.text)
+        {
+            said.push(answer.place.said(Message::assistant(&*answer.text)));
+        }
+        let steered = self.steered.iter().cloned();
+        said.extend(steered.map(|(place, message)| place.said(message)));
+        said
+    }
+
     /// Whether the run was cancelled before a model was asked: nobody has heard what it was to say.
     pub(crate) fn is_withdrawn(&self) -> bool {
         self.status == RunStatus::Cancelled && !self.asked
@@ -183,6 +234,7 @@ impl Transcript {
             // The attempt failed before anything was heard of it; another follows.
             self.drop_answer();
         } else if completed.fault.is_none() {
+            self.now.usage = Some(completed.usage);
             self.close_answer(&completed.calls, completed.provider.as_deref());
         }
         // A request that failed for good leaves its answer unfinished: the run's ending says so.
@@ -190,7 +242,9 @@ impl Transcript {
 
     fn close_answer(&mut self, calls: &[Arc<ToolCall>], parts: Option<&ProviderParts>) {
         self.close_round();
-        let Answer { text, reasoning } = self.answer.take().unwrap_or_default();
+        let Answer {
+            text, reasoning, ..
+        } = self.answer.take().unwrap_or_default();
         let provider = parts.map(|parts| Arc::new(parts.clone().reasoning(reasoning)));
         if !calls.is_empty() {
             let open = |call: &Arc<ToolCall>| Call {
@@ -199,16 +253,18 @@ impl Transcript {
                 result: None,
             };
             self.round = Some(Round {
+                place: self.now,
                 text: text.into(),
                 provider,
                 calls: calls.iter().map(open).collect(),
             });
         } else if !is_blank(&text) {
-            self.shown.push(Message::Assistant {
+            let answer = Message::Assistant {
                 text: text.into(),
                 calls: Vec::new(),
                 provider,
-            });
+            };
+            self.show(self.now, answer);
         }
     }
 
@@ -224,8 +280,9 @@ impl Transcript {
     }
 
     fn result(&mut self, id: &str, text: &Arc<str>) {
+        let now = self.now;
         if let Some(open) = self.open(id) {
-            open.result = Some(text.clone());
+            open.result = Some((now, text.clone()));
         }
     }
 
@@ -243,28 +300,26 @@ impl Transcript {
             | RunStatus::Cancelled
             | RunStatus::Error => NOT_FINISHED,
         };
-        self.shown.push(Message::Assistant {
-            text: round.text,
-            calls: round
-                .calls
-                .iter()
-                .map(|call| sendable(&call.call))
-                .collect(),
-            provider: round.provider,
-        });
-        self.shown
-            .extend(round.calls.into_iter().map(|call| Message::Tool {
-                call_id: call.call.id.clone(),
-                text: call.result.unwrap_or_else(|| without.into()),
-            }));
+        self.show(round.place, round.answer());
+        for call in round.calls {
+            let (place, text) = call.result.unwrap_or((self.now, without.into()));
+            self.show(place, Message::tool(call.call.id.clone(), text));
+        }
         self.settle();
     }
 
     /// Shows what came from outside, unless an answer stands before it that is not shown yet.
     fn settle(&mut self) {
         if self.answer.is_none() && self.round.is_none() {
-            self.shown.append(&mut self.steered);
+            for (place, message) in std::mem::take(&mut self.steered) {
+                self.show(place, message);
+            }
         }
+    }
+
+    fn show(&mut self, place: Place, message: Message) {
+        self.shown.push(message);
+        self.places.push(place);
     }
 
     /// Shows as much as was said of an answer, with `mark` at its end; or `mark` alone, where otherwise a question would
@@ -272,12 +327,24 @@ impl Transcript {
     fn mark(&mut self, said: &str, mark: &str) {
         if !is_blank(said) {
             let text = format!("{said}\n\n{mark}");
-            self.shown.push(Message::assistant(text));
+            self.show(self.now, Message::assistant(text));
         } else if matches!(
             self.shown.last(),
             Some(Message::User { .. } | Message::System { .. })
         ) {
-            self.shown.push(Message::assistant(mark));
+            self.show(self.now, Message::assistant(mark));
+        }
+    }
+}
+
+impl Round {
+    /// The answer, as it may be sent back.
+    fn answer(&self) -> Message {
+        let calls = self.calls.iter().map(|call| sendable(&call.call));
+        Message::Assistant {
+            text: self.text.clone(),
+            calls: calls.collect(),
+            provider: self.provider.clone(),
         }
     }
 }
@@ -288,4 +355,4 @@ fn is_blank(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

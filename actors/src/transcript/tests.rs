@@ -13,7 +13,7 @@ use crate::{
 };
 
 mod history;
-mod lawful;
+pub(crate) mod lawful;
 mod turn;
 
 fn call_with(id: &str, arguments: &str) -> Arc<ToolCall> {

@@ -123,14 +123,14 @@ fn run() -> impl Strategy<Value = Vec<EventKind>> {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Close {
+pub(crate) enum Close {
     Not,
     Cancelled,
     Error,
 }
 
 /// A run that was cut somewhere, and how it was ended.
-fn cut_run() -> impl Strategy<Value = (Vec<EventKind>, Close)> {
+pub(crate) fn cut_run() -> impl Strategy<Value = (Vec<EventKind>, Close)> {
     let close = prop_oneof![Just(Close::Not), Just(Close::Cancelled), Just(Close::Error)];
     (run(), any::<prop::sample::Index>(), close).prop_map(|(mut events, at, close)| {
         events.truncate(1 + at.index(events.len()));
