@@ -26,7 +26,7 @@ struct Inner {
     description: Arc<str>,
     instructions: Arc<str>,
     model: Arc<dyn DynModel>,
-    limits: Limits,
+    limits: Arc<Limits>,
     retry: RetryPolicy,
     tools: Vec<AnyTool>,
     specs: Arc<[Arc<ToolSpec>]>,
@@ -48,7 +48,7 @@ impl Agent {
             description: Arc::from(""),
             instructions: Arc::from(""),
             model: Arc::new(model),
-            limits: Limits::default(),
+            limits: Arc::default(),
             retry: RetryPolicy::default(),
             tools: Vec::new(),
             specs: Arc::new([]),
@@ -137,6 +137,10 @@ impl Agent {
         &self.0.specs
     }
 
+    pub(crate) fn shared_limits(&self) -> Arc<Limits> {
+        self.0.limits.clone()
+    }
+
     pub(crate) fn shared_name(&self) -> Arc<str> {
         self.0.name.clone()
     }
@@ -196,6 +200,10 @@ impl AgentBuilder {
         Arc::make_mut(&mut self.0.0)
     }
 
+    fn inner_limits(&mut self) -> &mut Limits {
+        Arc::make_mut(&mut self.inner().limits)
+    }
+
     /// Says what the agent is for.
     pub fn description(mut self, text: impl Into<Arc<str>>) -> AgentBuilder {
         self.inner().description = text.into();
@@ -210,13 +218,13 @@ impl AgentBuilder {
 
     /// Sets all limits.
     pub fn limits(mut self, limits: Limits) -> AgentBuilder {
-        self.inner().limits = limits;
+        self.inner().limits = Arc::new(limits);
         self
     }
 
     /// Sets [`Limits::deadline`].
     pub fn deadline(mut self, deadline: Duration) -> AgentBuilder {
-        self.inner().limits.deadline = Some(deadline);
+        self.inner_limits().deadline = Some(deadline);
         self
     }
 
@@ -236,7 +244,7 @@ impl AgentBuilder {
 
     /// Sets [`Limits::max_turns`].
     pub fn max_turns(mut self, turns: u32) -> AgentBuilder {
-        self.inner().limits.max_turns = Some(turns);
+        self.inner_limits().max_turns = Some(turns);
         self
     }
 

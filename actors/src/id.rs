@@ -90,6 +90,11 @@ impl Timestamp {
     pub const fn as_millis(self) -> u64 {
         self.0
     }
+
+    /// How much later it is than `earlier`; zero, when it is not.
+    pub(crate) const fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
 }
 
 impl From<SystemTime> for Timestamp {

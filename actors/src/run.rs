@@ -4,18 +4,23 @@ pub(crate) mod actor;
 mod call_tasks;
 mod cancel;
 mod cancel_on_drop;
+mod delivery;
 mod drive;
 pub(crate) mod ending;
 mod events;
+mod facts;
 mod flush;
 pub(crate) mod judge;
 pub(crate) mod log;
 mod open_calls;
 mod poke;
 mod restore;
+mod steers;
 mod subscribe;
 mod tail;
 mod tally;
+pub(crate) mod together;
+mod verdict;
 mod waiters;
 mod work;
 
@@ -25,11 +30,8 @@ use ractor::{ActorRef, Message};
 
 use self::log::RunLog;
 pub use self::{
-    cancel::Cancel,
-    cancel_on_drop::CancelOnDrop,
-    events::EventStream,
-    judge::{SteerOutcome, Steering},
-    subscribe::Delivery,
+    cancel::Cancel, cancel_on_drop::CancelOnDrop, events::EventStream, judge::Steering,
+    steers::SteerOutcome, subscribe::Delivery,
 };
 pub(crate) use self::{subscribe::feed, work::LoadHistory};
 use crate::{

@@ -154,11 +154,10 @@ impl Transcript {
 
     /// The messages for the run's own next turn. An answer under way is not among them, and every call is expected to
     /// have its result.
-    pub(crate) fn messages(&self) -> Vec<Message> {
-        let mut whole = self.clone();
-        whole.close_round();
-        whole.drop_answer();
-        whole.shown
+    pub(crate) fn messages(&mut self) -> &[Message] {
+        self.close_round();
+        self.drop_answer();
+        &self.shown
     }
 
     /// The messages for a later run of the session. With `marked` an answer that was cut is shown as far as it went, with
@@ -213,20 +212,6 @@ impl Transcript {
     /// Whether the run was cancelled before a model was asked: nobody has heard what it was to say.
     pub(crate) fn is_withdrawn(&self) -> bool {
         self.status == RunStatus::Cancelled && !self.asked
-    }
-
-    /// The calls that were asked for and have no result yet, as the model wrote them and in its order.
-    pub(crate) fn open_calls(&self) -> impl Iterator<Item = &Arc<ToolCall>> {
-        let calls = self.round.iter().flat_map(|round| &round.calls);
-        calls
-            .filter(|call| call.result.is_none())
-            .map(|call| &call.call)
-    }
-
-    /// Whether this call of the last answer was begun: a tool may have done something for it.
-    pub(crate) fn is_begun(&self, id: &str) -> bool {
-        let mut calls = self.round.iter().flat_map(|round| &round.calls);
-        calls.any(|call| *call.call.id == *id && call.begun)
     }
 
     fn completed(&mut self, completed: &ModelRequestCompleted) {

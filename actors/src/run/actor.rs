@@ -29,8 +29,8 @@ use tokio::task::yield_now;
 use super::{
     drive::{Burst, Driver},
     ending::Ending,
-    judge::Stop,
     log::RunLog,
+    verdict::Stop,
     work::LoadHistory,
 };
 use crate::{
@@ -176,12 +176,12 @@ impl RunActor {
 
     /// Pauses the run: nobody works for it from here on. One that was to stop meanwhile ends instead.
     fn pause(&self, me: &ActorRef<Drive>, driver: Box<Driver>) {
-        let (worked, agent) = (driver.work().worked(), driver.work().agent().clone());
+        let agent = driver.work().agent().clone();
         let dropped = quietly_drop(driver);
         // Before the pause is decided: in the next moment the run may have another actor.
         self.guard.left.store(true, Ordering::Release);
         self.guard.log.poke.forget();
-        if !self.guard.log.pause(worked, &agent) {
+        if !self.guard.log.pause(&agent) {
             self.guard.left.store(false, Ordering::Release);
             self.guard
                 .log

@@ -12,8 +12,9 @@ use tracing::Span;
 
 use super::{
     ending::Ending,
-    judge::{Stop, Verdict, calls::Starting},
+    judge::calls::Starting,
     log::RunLog,
+    verdict::{Stop, Verdict},
     work::{Heard, LoadHistory, Work},
 };
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
     message::Message,
     model::{CallsBuilder, ModelChunk, ModelError, PartsBuilder},
     outcome::ErrorReason,
+    transcript::Transcript,
 };
 
 /// How many chunks are taken at a stretch, before ractor gets its turn.
@@ -33,6 +35,8 @@ pub(super) struct Driver {
     work: Work,
     /// What was said before in the session.
     history: Vec<Message>,
+    /// What this run has said and heard, up to this position.
+    said: (Transcript, u64),
     /// What the model is asked with in this turn.
     asked: Option<Arc<[Message]>>,
     /// Turns and, of this turn, attempts.
@@ -83,6 +87,7 @@ impl Driver {
             work: Work::new(agent, log.worked(), recall),
             log,
             history: Vec::new(),
+            said: (Transcript::new(), 0),
             asked: None,
             turn,
             attempt: 0,
@@ -245,16 +250,17 @@ impl Driver {
     }
 
     /// What the model is asked with: its instructions, what was said before, and what this run has said and heard.
-    fn messages(&self) -> Arc<[Message]> {
+    fn messages(&mut self) -> Arc<[Message]> {
         if let Some(asked) = &self.asked {
             return asked.clone();
         }
+        let (transcript, position) = &mut self.said;
+        *position = self.log.tell(transcript, *position);
         let instructions = self.work.agent().instructions();
         let system = (!instructions.is_empty()).then(|| Message::system(instructions));
         let name = self.work.agent().model().name();
-        let history = self.history.iter().cloned();
-        let said = history.chain(self.log.transcript().messages());
-        let shown = said.map(|message| message.shown_to(name.as_ref()));
+        let said = self.history.iter().chain(transcript.messages());
+        let shown = said.map(|message| message.clone().shown_to(name.as_ref()));
         system.into_iter().chain(shown).collect()
     }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::log::Inner;
+use super::log::{Inner, RunLog};
 use crate::{
     cancel::{Receipt, ToolReceipt},
     event::{EventKind, ModelRequestCompleted, ToolFault},
@@ -12,7 +12,6 @@ use crate::{
     outcome::{ErrorReason, FinishReason, Partial, Reply, RunError},
     provider::ProviderParts,
     store::AppendError,
-    usage::Prices,
 };
 
 /// How a run is to end, if the law lets it.
@@ -38,13 +37,14 @@ impl Ending {
 /// The events that end a log, the ending last. `end` is what the law decided, `ending` what was proposed: after an
 /// accepted cancel every proposal becomes `Cancelled`, and a failure stands in the receipt.
 pub(super) fn compose(
-    inner: &mut Inner,
-    (text, reasoning): (String, String),
+    log: &RunLog,
+    inner: &Inner,
     now: Instant,
     end: End,
     ending: Ending,
-    prices: Option<&Prices>,
 ) -> Vec<EventKind> {
+    let (text, reasoning) = log.tape.words();
+    let tally = inner.facts.tally();
     let crashed = matches!(ending, Ending::Crashed);
     match end {
         End::Completed => {
@@ -52,12 +52,12 @@ pub(super) fn compose(
                 Ending::Completed(finish, provider) => (finish, provider),
                 Ending::Failed(..) | Ending::Quiet | Ending::Crashed => (FinishReason::Stop, None),
             };
-            let (turn, attempt) = inner.request;
+            let (turn, attempt) = inner.facts.request();
             let completed = ModelRequestCompleted {
                 turn,
                 attempt,
                 finish: finish.clone(),
-                usage: inner.tally.close(),
+                usage: tally.request(),
                 calls: Vec::new(),
                 provider,
                 fault: None,
@@ -67,7 +67,7 @@ pub(super) fn compose(
                 text,
                 reasoning,
                 finish,
-                usage: inner.tally.total(),
+                usage: tally.total(),
             };
             vec![
                 EventKind::ModelRequestCompleted(Arc::new(completed)),
@@ -86,8 +86,8 @@ pub(super) fn compose(
                 true => UNKNOWN,
                 false => (ToolFault::Cancelled, CUT),
             };
-            let (mut events, tools) = inner.open.close_all(true, cut);
-            let receipt = receipt(inner, now, fault, tools, prices);
+            let (mut events, tools) = inner.facts.calls().results(true, cut);
+            let receipt = receipt(log, inner, now, fault, tools);
             let partial = Partial {
                 text,
                 reasoning,
@@ -106,18 +106,17 @@ pub(super) fn compose(
                     (ErrorReason::Killed, "the run ended out of turn".to_owned())
                 }
             };
-            inner.tally.broken();
             let cut = match crashed {
                 true => UNKNOWN,
                 false => (ToolFault::NotFinished, UNFINISHED),
             };
-            let (mut events, _) = inner.open.close_all(false, cut);
+            let (mut events, _) = inner.facts.calls().results(false, cut);
             let error = RunError {
                 reason,
                 message,
                 text,
                 reasoning,
-                usage: inner.tally.total(),
+                usage: tally.total_if_broken(),
             };
             events.push(EventKind::Error {
                 error: Arc::new(error),
@@ -137,29 +136,33 @@ const UNFINISHED: &str =
 const UNKNOWN: (ToolFault, &str) = (ToolFault::UnknownOutcome, "");
 
 fn receipt(
-    inner: &mut Inner,
+    log: &RunLog,
+    inner: &Inner,
     now: Instant,
     fault: Option<String>,
     tools: Vec<ToolReceipt>,
-    prices: Option<&Prices>,
 ) -> Receipt {
-    let usage = inner.tally.total();
-    let children = std::mem::take(&mut inner.cut_children);
+    let usage = inner.facts.tally().total();
     let cancel = inner
-        .cancel
-        .as_ref()
+        .facts
+        .cancel()
         .expect("the law ends a run as cancelled only after a cancel, and that was noted");
+    let took = match inner.cancelled_at {
+        Some(since) => now.saturating_duration_since(since),
+        // It was accepted by another process, with a clock of its own.
+        None => log.env.clock.at(now).since(cancel.at),
+    };
     Receipt {
         requested_at: cancel.at,
         seq: cancel.seq,
         reason: cancel.reason.clone(),
         by: cancel.by.clone(),
         cut: cancel.cut,
-        took: whole_micros(now.saturating_duration_since(cancel.since)),
+        took: whole_micros(took),
         usage,
-        cost: prices.map(|prices| prices.cost(&usage)),
+        cost: log.prices().map(|prices| prices.cost(&usage)),
         tools,
-        children,
+        children: inner.children.cut().to_vec(),
         fault,
     }
 }

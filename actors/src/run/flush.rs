@@ -11,16 +11,15 @@ use futures::{FutureExt, future::BoxFuture};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    delivery::{Effect, Input},
     ending::Ending,
     log::{Inner, RunLog},
 };
 use crate::{
     machine::State,
+    status::RunStatus,
     store::{AppendError, BatchId, Events, Expected},
 };
-
-/// How many events may be decided and not stored before the model is not read further.
-const MAX_BACKLOG: u64 = 1024;
 
 /// Pauses between two tries of one append.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
@@ -40,21 +39,6 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// What is decided and not stored.
-    fn new(log: &RunLog, inner: &Inner) -> Batch {
-        let (stored, decided) = (inner.stored, inner.decided);
-        Batch {
-            expected: Expected {
-                epoch: inner.epoch,
-                last: stored,
-                acquire: inner.acquiring,
-            },
-            // The position it ends at names an append among those of one log, and the nonce names the log.
-            id: BatchId((u128::from(log.nonce) << 64) | u128::from(decided)),
-            events: Events::of(&log.tape, stored + 1, decided),
-        }
-    }
-
     /// The position it ends at.
     fn last(&self) -> u64 {
         self.events.last()
@@ -69,58 +53,70 @@ impl RunLog {
     }
 
     /// The next append, unless there is nothing to store or one is in flight.
-    pub(super) fn next_batch(self: &Arc<Self>, inner: &mut Inner) -> Option<Batch> {
-        if inner.flushing || inner.lost.is_some() || inner.stored == inner.decided {
-            return None;
+    pub(super) fn next_batch(&self, inner: &mut Inner) -> Option<Batch> {
+        self.batch(inner.delivery.apply(Input::Send))
+    }
+
+    fn batch(&self, effect: Effect) -> Option<Batch> {
+        match effect {
+            Effect::Append { expected, last } => Some(Batch {
+                expected,
+                // The position it ends at names an append among those of one log, and the nonce names the log.
+                id: BatchId((u128::from(self.nonce) << 64) | u128::from(last)),
+                events: Events::of(&self.tape, expected.last + 1, last),
+            }),
+            Effect::Refuse | Effect::Note => None,
         }
-        inner.flushing = true;
-        inner.acquiring = std::mem::take(&mut inner.acquires);
-        Some(Batch::new(self, inner))
     }
 
     /// Carries `batch`, and what is decided meanwhile, to the store. `true`: all of it is stored already. A store that
     /// answers at once, as memory does, costs no task.
     pub(super) fn carry(self: &Arc<Self>, mut batch: Option<Batch>) -> bool {
         while let Some(next) = batch {
-            if let Some(last) = self.append_now(&next) {
-                batch = self.stored(last);
-                continue;
-            }
-            let mut append = self.append(&next);
-            match poll_once(&mut append) {
-                Poll::Ready(Ok(last)) if last == next.last() => batch = self.stored(last),
-                Poll::Ready(answer) => {
+            let append = match self.first_try(&next) {
+                Ok(Ok(last)) if last == next.last() => {
+                    batch = self.confirmed();
+                    continue;
+                }
+                Ok(answer) => {
                     // The model is not read while the store is in doubt.
-                    self.lock().stuck = true;
-                    let answer = futures::future::ready(answer).boxed();
-                    self.spawn_carrier(next, answer);
-                    return false;
+                    self.lock().delivery.apply(Input::Doubt);
+                    futures::future::ready(answer).boxed()
                 }
-                Poll::Pending => {
-                    self.spawn_carrier(next, append);
-                    return false;
-                }
-            }
+                Err(append) => append,
+            };
+            self.spawn_carrier(next, append);
+            return false;
         }
         true
     }
 
-    /// The append of `batch`, by a store that can do it where it stands. One that could not is asked again, in the way
-    /// that can wait and retry.
-    fn append_now(&self, batch: &Batch) -> Option<u64> {
+    /// What a store answers without being waited for, or the append that has to wait. It runs on the thread of the caller,
+    /// which may have no tokio runtime: the store is given that of the run.
+    fn first_try(&self, batch: &Batch) -> Result<Answer, BoxFuture<'static, Answer>> {
         let Batch {
             expected,
             id,
             events,
         } = batch;
-        let store = &self.env.store;
-        let append = || store.append_now(self.id, *expected, *id, events);
-        let answer = catch_unwind(AssertUnwindSafe(append)).ok()??;
-        answer.ok().filter(|last| *last == batch.last())
+        let answer = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(answer) = self.env.store.append_now(self.id, *expected, *id, events) {
+                return Ok(answer);
+            }
+            let _in_tokio = self.env.tokio.enter();
+            let mut append = self.append(batch);
+            // Nothing is woken by this poll: a task polls again.
+            let mut cx = Context::from_waker(Waker::noop());
+            match append.poll_unpin(&mut cx) {
+                Poll::Ready(answer) => Ok(answer),
+                Poll::Pending => Err(append),
+            }
+        }));
+        answer.unwrap_or_else(|_| Ok(Err(panicked())))
     }
 
     /// The append of `batch`. A store that panics is in doubt, like one that does not know.
-    fn append(self: &Arc<Self>, batch: &Batch) -> BoxFuture<'static, Answer> {
+    fn append(&self, batch: &Batch) -> BoxFuture<'static, Answer> {
         let Batch {
             expected,
             id,
@@ -137,7 +133,7 @@ impl RunLog {
             let (mut batch, mut append) = (batch, append);
             loop {
                 match log.settle(&batch, append).await {
-                    Ok(last) => match log.stored(last) {
+                    Ok(()) => match log.confirmed() {
                         Some(next) => {
                             append = log.append(&next);
                             batch = next;
@@ -149,7 +145,7 @@ impl RunLog {
                         log.lose(error);
                         carrier.done();
                         if !hopeless {
-                            log.store_late(batch).await;
+                            log.store_late().await;
                         }
                         return;
                     }
@@ -159,13 +155,17 @@ impl RunLog {
     }
 
     /// Waits for the answer to an append, and tries it again for as long as the store's answer allows.
-    async fn settle(self: &Arc<Self>, batch: &Batch, append: BoxFuture<'static, Answer>) -> Answer {
+    async fn settle(
+        &self,
+        batch: &Batch,
+        append: BoxFuture<'static, Answer>,
+    ) -> Result<(), AppendError> {
         // A patience too long for the clock has no end.
         let until = Instant::now().checked_add(self.env.store_patience);
         let (mut append, mut pause, mut doubt) = (append, FIRST_PAUSE, None);
         loop {
             let error = match answer_until(until, append).await {
-                Ok(last) if last == batch.last() => return Ok(last),
+                Ok(last) if last == batch.last() => return Ok(()),
                 Ok(last) => {
                     let due = batch.last();
                     AppendError::Unknown(format!("it answered {last}, and not {due}").into())
@@ -189,42 +189,39 @@ impl RunLog {
                 return Err(doubt.unwrap_or(error));
             }
             tracing::warn!(run_id = %self.id, %error, "the store did not confirm; trying again");
-            self.lock().stuck = true;
+            self.lock().delivery.apply(Input::Doubt);
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
             append = self.append(batch);
         }
     }
 
-    /// Moves the mark: everything up to `last` is stored. Before anybody is shown that, the runtime is told: who has seen an
-    /// ending or a pause finds the session free. Returns the next append.
-    fn stored(self: &Arc<Self>, last: u64) -> Option<Batch> {
+    /// The store has the append in flight: moves the mark. Returns the next append.
+    ///
+    /// What the host has to hear comes first, and the mark after: who is shown the end of a run, or its pause, finds its
+    /// session free. The append counts as in flight until then, so nothing overtakes it.
+    fn confirmed(self: &Arc<Self>) -> Option<Batch> {
         let mut inner = self.lock();
-        let stored = last.min(inner.decided);
-        inner.stuck = false;
-        if std::mem::take(&mut inner.acquiring) {
-            inner.epoch += 1;
-        }
-        let all = stored == inner.decided;
-        let settled = all && matches!(inner.state, State::Ended(_));
-        let paused = all && inner.state == State::Paused;
-        let due = inner.changes.extract_if(.., |change| change.seq <= stored);
-        let due: Vec<_> = due.collect();
-        if settled || paused || !due.is_empty() {
+        let sent = inner.delivery.sent();
+        let is_last = inner.rests() && sent == inner.delivery.decided();
+        if is_last || !inner.changes.is_empty() {
+            let due = inner.changes.extract_if(.., |change| change.seq <= sent);
+            let due: Vec<_> = due.collect();
+            // Of a run whose store was lost the host was told then.
+            let rests = (is_last && inner.delivery.lost().is_none()).then_some(inner.state());
             drop(inner);
-            if settled {
-                self.host.settled(self);
-            } else if paused {
-                self.host.pause_stored(self);
+            if let Some(state) = rests {
+                self.tell_rest(state, false);
             }
-            // The append still counts as in flight, so nobody else comes here, and changes are told in their order.
             for change in due {
                 self.host.changed(change);
             }
             inner = self.lock();
         }
-        inner.stored = stored;
-        inner.flushing = false;
+        inner.delivery.apply(Input::Confirmed);
+        if inner.rests() {
+            inner.delivery.apply(Input::Back);
+        }
         let woken = inner.woken();
         let batch = self.next_batch(&mut inner);
         let poke = std::mem::take(&mut inner.wants_room);
@@ -237,86 +234,87 @@ impl RunLog {
         batch
     }
 
+    /// Tells the host that nothing of the run is under way.
+    fn tell_rest(&self, state: State, is_foreign: bool) {
+        if state == State::Paused && !is_foreign {
+            self.host.pause_stored(self);
+        } else {
+            self.host.settled(self);
+        }
+    }
+
     /// Gives the store up: nothing further of this run is shown.
     fn lose(self: &Arc<Self>, error: AppendError) {
-        tracing::error!(run_id = %self.id, %error, "the store was lost");
+        // A paused run can go on when the store is back, unless it has another owner.
+        let is_foreign = error.is_final();
+        let rests = |inner: &Inner| inner.rests().then_some(inner.state());
+        let before = rests(&self.lock());
+        if let Some(state) = before {
+            self.tell_rest(state, is_foreign);
+        }
         let mut inner = self.lock();
-        inner.flushing = false;
-        inner.lost = Some(error.clone());
+        inner.delivery.apply(Input::Lose(error.clone()));
+        let is_refused = inner.delivery.is_refused();
         let woken = inner.woken();
-        let state = inner.state;
+        let (state, after) = (inner.state(), rests(&inner));
         drop(inner);
 
-        match state {
-            State::Ended(_) => self.host.settled(self),
-            // It is somebody else's.
-            State::Paused if error.is_final() => self.host.settled(self),
-            // It can go on when the store is back and has taken its pause; until then that decides recovery.
-            State::Paused => self.host.pause_stored(self),
+        if is_refused {
+            tracing::debug!(run_id = %self.id, %error, "the store refused the start of the run");
+        } else {
+            tracing::error!(run_id = %self.id, %error, "the store was lost");
+        }
+        match after {
+            Some(state) if before.is_none() => self.tell_rest(state, is_foreign),
+            Some(_) => {}
             // No actor is there to end it.
-            State::Queued => {
+            None if state == State::Queued => {
                 self.end(Ending::store_lost(&error));
             }
-            State::Ready
-            | State::Connecting
-            | State::Waiting
-            | State::Streaming
-            | State::Resting
-            | State::Calling
-            | State::Cancelling => self.poke.poke(),
+            None => self.poke.poke(),
         }
         woken.wake();
     }
 
     /// Stores what was decided when the store is back. Nobody was shown it, but it is what happened: the run's ending, and how
     /// its tools ended. Given up when the runtime is shut down; recovery settles the run then.
-    async fn store_late(self: &Arc<Self>, mut batch: Batch) {
+    async fn store_late(self: &Arc<Self>) {
         loop {
             tokio::time::sleep(LATE).await;
-            if !self.host.waits_for_store() {
-                return;
-            }
-            let until = Instant::now().checked_add(self.env.store_patience);
-            match answer_until(until, self.append(&batch)).await {
-                Ok(last) if last == batch.last() => {
-                    {
-                        let mut inner = self.lock();
-                        let is_quiet = matches!(inner.state, State::Ended(_) | State::Paused);
-                        if is_quiet && last == inner.decided {
-                            inner.lost = None;
-                        }
-                    }
-                    self.stored(last);
-                }
-                Ok(_) => continue,
-                Err(error) if error.is_final() => {
-                    if self.paused_at().is_ok() {
-                        // It is somebody else's.
-                        self.host.settled(self);
-                    }
+            // While the store confirms, one append follows the other.
+            loop {
+                if !self.host.waits_for_store() {
                     return;
                 }
-                Err(_) => continue,
-            }
-            let inner = self.lock();
-            if inner.is_settled() || inner.is_paused_and_stored() {
-                return;
-            }
-            // While its tools are still being awaited there is nothing new, and the same batch is answered as before.
-            if inner.stored < inner.decided {
-                batch = Batch::new(self, &inner);
+                // While its tools are still being awaited there may be nothing new.
+                let effect = self.lock().delivery.apply(Input::SendLate);
+                let Some(batch) = self.batch(effect) else {
+                    break;
+                };
+                let until = Instant::now().checked_add(self.env.store_patience);
+                match answer_until(until, self.append(&batch)).await {
+                    Ok(last) if last == batch.last() => {}
+                    Err(error) if error.is_final() => {
+                        if self.status() == RunStatus::Paused {
+                            self.tell_rest(State::Paused, true);
+                        }
+                        return;
+                    }
+                    Ok(_) | Err(_) => break,
+                }
+                let next = self.confirmed();
+                if self.lock().delivery.lost().is_none() {
+                    self.carry(next);
+                    return;
+                }
             }
         }
     }
 
-    /// Whether the model may be asked and read further: the run's start is stored, the run is ours, and not too much waits
-    /// for the store.
+    /// Whether the model may be asked and read further; if not, the actor is poked when that may have changed.
     pub(super) fn room_or_wake(&self) -> bool {
         let mut inner = self.lock();
-        let unstored = inner.decided - inner.stored;
-        // Until the store has confirmed that the run was taken over, somebody else may be at work for it.
-        let takes_over = inner.acquiring || (inner.acquires && unstored > 0);
-        let room = inner.stored > 0 && !takes_over && !inner.stuck && unstored <= MAX_BACKLOG;
+        let room = inner.delivery.has_room();
         // Not taken back: a tool that says something asks here as well, while the actor waits for another thing.
         inner.wants_room |= !room;
         room
@@ -325,7 +323,7 @@ impl RunLog {
     /// Whether everything up to `seq` is stored; if not, the actor is poked when more is.
     pub(super) fn stored_or_wake(&self, seq: u64) -> bool {
         let mut inner = self.lock();
-        let has = inner.stored >= seq;
+        let has = inner.delivery.stored() >= seq;
         inner.wants_room |= !has;
         has
     }
@@ -358,13 +356,6 @@ async fn answer_until(until: Option<Instant>, append: BoxFuture<'static, Answer>
         None => answer.await,
     };
     answer.unwrap_or_else(|_| Err(panicked()))
-}
-
-/// Polls an append once, without waiting. Nobody is woken by it: who gets `Pending` has to poll again.
-fn poll_once(append: &mut BoxFuture<'static, Answer>) -> Poll<Answer> {
-    let mut cx = Context::from_waker(Waker::noop());
-    catch_unwind(AssertUnwindSafe(|| append.poll_unpin(&mut cx)))
-        .unwrap_or_else(|_| Poll::Ready(Err(panicked())))
 }
 
 fn panicked() -> AppendError {

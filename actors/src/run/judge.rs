@@ -6,6 +6,7 @@ mod budget;
 pub(crate) mod calls;
 mod end;
 mod notes;
+mod pause;
 mod steer;
 
 use std::{
@@ -16,40 +17,19 @@ use std::{
 use tokio::time::Instant;
 
 pub(crate) use self::end::CancelDecision;
-pub use self::steer::{SteerOutcome, Steering};
-pub(super) use self::{budget::EVENT_BYTES, steer::Steers};
+pub use self::steer::Steering;
 use self::{budget::MAX_LOG_BYTES, steer::TakenIn};
-use super::log::{Inner, RunLog};
+use super::{
+    log::{Inner, RunLog},
+    verdict::{Stop, Verdict},
+};
 use crate::{
     cancel::CancelReason,
     event::{EventKind, ModelRequestCompleted},
-    machine::{Effect, Input, State, step},
+    machine::{Effect, Input, State},
     message::Message,
     outcome::FinishReason,
-    store::AppendError,
 };
-
-/// How the log answers its actor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Verdict {
-    /// It is written down; go on.
-    Go,
-    /// It is written down; wait for room before the model is read further.
-    Full,
-    /// It is not: the run is to stop, or has.
-    Stop,
-}
-
-/// Why an actor has to stop.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    /// A cancel was accepted, for this reason.
-    Cancelled(CancelReason),
-    /// The run has ended without its actor.
-    Ended,
-    StoreLost(AppendError),
-}
 
 impl RunLog {
     /// Sends what was written on its way to the store, and says how the actor is to go on.
@@ -66,15 +46,16 @@ impl RunLog {
     /// Whether the actor has to stop: a cancel was accepted, the run has ended, or its store was lost.
     pub(crate) fn must_stop(&self) -> Option<Stop> {
         let inner = self.lock();
-        if let Some(lost) = &inner.lost
-            && !matches!(inner.state, State::Ended(_))
+        if let Some(lost) = inner.delivery.lost()
+            && !matches!(inner.state(), State::Ended(_))
         {
             return Some(Stop::StoreLost(lost.clone()));
         }
-        match inner.state {
+        match inner.state() {
             State::Ended(_) => Some(Stop::Ended),
             State::Cancelling => {
-                let reason = inner.cancel.as_ref().map(|cancel| cancel.reason.clone());
+                let cancel = inner.facts.cancel();
+                let reason = cancel.map(|cancel| cancel.reason.clone());
                 Some(Stop::Cancelled(reason.unwrap_or(CancelReason::Requested)))
             }
             State::Queued
@@ -90,22 +71,15 @@ impl RunLog {
 
     /// Gives the run a slot, unless it has ended before.
     pub(crate) fn admit(&self) {
-        self.take(Input::Admitted);
+        self.lock().take(Input::Admitted);
     }
 
     /// The model has answered.
     pub(crate) fn connected(&self) {
-        if self.take(Input::Connected) == Effect::Record {
-            self.lock().tally.connected();
-        }
-    }
-
-    /// An input that leaves no event.
-    fn take(&self, input: Input) -> Effect {
         let mut inner = self.lock();
-        let (state, effect) = step(inner.state, input);
-        inner.state = state;
-        effect
+        if inner.apply(Input::Connected) {
+            inner.facts.connected();
+        }
     }
 
     /// The model is about to be asked, with so many bytes of messages, and with what was said from outside: that is taken
@@ -117,37 +91,33 @@ impl RunLog {
         bytes: u64,
     ) -> (Verdict, Vec<Message>) {
         let mut inner = self.lock();
-        let (state, effect) = step(inner.state, Input::Asks);
-        if effect != Effect::Record {
+        if inner.would(Input::Asks) != Effect::Record {
             return (Verdict::Stop, Vec::new());
         }
         if !self.has_turn(turn) {
             return (self.over_budget(inner, "max_turns"), Vec::new());
         }
-        if !self.charge(&mut inner, 0) {
+        if !self.fits(&inner, 0) {
             return (self.over_budget(inner, MAX_LOG_BYTES), Vec::new());
         }
         // A request that is repeated says what it said before.
         let first = attempt == 1;
         let steered = if first { inner.steers.bytes() } else { 0 };
-        inner.tally.ask(bytes.saturating_add(steered));
-        if let Some(limit) = self.spent(&inner) {
-            // What was not asked is not counted.
-            inner.tally.broken();
+        let bytes = bytes.saturating_add(steered);
+        if let Some(limit) = self.limit_over(&inner.facts.tally().total_if_asked(bytes)) {
             return (self.over_budget(inner, limit), Vec::new());
         }
-        inner.state = state;
-        inner.request = (turn, attempt);
+        inner.take(Input::Asks);
         let now = Instant::now();
         let taken = first.then(|| self.take_in(&mut inner, now));
         let started = EventKind::ModelRequestStarted {
             turn,
             attempt,
-            input_bytes: Some(bytes.saturating_add(steered)),
+            input_bytes: Some(bytes),
         };
         self.write(&mut inner, now, started);
         let verdict = self.go_on(inner);
-        (verdict, taken.map_or_else(Vec::new, TakenIn::answer))
+        (verdict, taken.map_or_else(Vec::new, TakenIn::tell))
     }
 
     /// The model said `text`, aloud or, with `reasoning`, to itself.
@@ -158,16 +128,14 @@ impl RunLog {
         now: Instant,
     ) -> Verdict {
         let mut inner = self.lock();
-        let (state, effect) = step(inner.state, Input::Spoke);
-        if effect != Effect::Record {
+        if inner.would(Input::Spoke) != Effect::Record {
             return Verdict::Stop;
         }
-        if !self.charge(&mut inner, text.len()) {
+        if !self.fits(&inner, text.len()) {
             return self.over_budget(inner, MAX_LOG_BYTES);
         }
-        inner.state = state;
+        inner.take(Input::Spoke);
         inner.spoke_at = Some(now);
-        inner.tally.said(text.len() as u64);
         let kind = if reasoning {
             EventKind::ReasoningContent { text }
         } else {
@@ -183,13 +151,11 @@ impl RunLog {
     /// The model said so many bytes of a call of a tool: no event, but an answer that must not be repeated, and tokens.
     pub(crate) fn spoke_call(self: &Arc<Self>, bytes: u64, now: Instant) -> Verdict {
         let mut inner = self.lock();
-        let (state, effect) = step(inner.state, Input::Spoke);
-        if effect != Effect::Record {
+        if !inner.apply(Input::Spoke) {
             return Verdict::Stop;
         }
-        inner.state = state;
         inner.spoke_at = Some(now);
-        inner.tally.said(bytes);
+        inner.facts.wrote(bytes);
         match self.spent(&inner) {
             Some(limit) => self.over_budget(inner, limit),
             None => Verdict::Go,
@@ -199,21 +165,19 @@ impl RunLog {
     /// The request failed and is to be repeated after `pause`.
     pub(crate) fn broke(self: &Arc<Self>, fault: String, pause: Duration) -> Verdict {
         let mut inner = self.lock();
-        let (state, effect) = step(inner.state, Input::Broke);
-        if effect != Effect::Record {
+        if inner.would(Input::Broke) != Effect::Record {
             return Verdict::Stop;
         }
-        if !self.charge(&mut inner, fault.len()) {
+        if !self.fits(&inner, fault.len()) {
             return self.over_budget(inner, MAX_LOG_BYTES);
         }
-        inner.state = state;
-        let usage = inner.tally.broken();
-        let (turn, attempt) = inner.request;
+        inner.take(Input::Broke);
+        let (turn, attempt) = inner.facts.request();
         let completed = ModelRequestCompleted {
             turn,
             attempt,
             finish: FinishReason::Failed,
-            usage,
+            usage: inner.facts.tally().broken(),
             calls: Vec::new(),
             provider: None,
             fault: Some(fault),
@@ -222,14 +186,5 @@ impl RunLog {
         let kind = EventKind::ModelRequestCompleted(Arc::new(completed));
         self.write(&mut inner, Instant::now(), kind);
         self.go_on(inner)
-    }
-}
-
-impl Inner {
-    /// Takes `input`, if the law has it now.
-    pub(super) fn apply(&mut self, input: Input) -> bool {
-        let (state, effect) = step(self.state, input);
-        self.state = state;
-        effect == Effect::Record
     }
 }

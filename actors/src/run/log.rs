@@ -13,23 +13,23 @@ use tokio::{runtime::Handle, time::Instant};
 use tracing::Span;
 
 use super::{
-    judge::Steers,
-    open_calls::OpenCalls,
+    delivery::{self, Delivery},
+    facts::Facts,
     poke::Poke,
-    tally::Tally,
+    steers::Steers,
+    together::Together,
     waiters::{Waiters, Woken},
 };
 use crate::{
-    agent::Agent,
-    cancel::{Activity, CancelReason},
+    agent::{Agent, Limits},
     clock::Clock,
     event::{EventKind, Started, StatusChange},
     id::{RunId, Timestamp},
     lock::locked,
-    machine::{End, State},
+    machine::{Effect, End, Input, State, step},
     status::RunStatus,
     store::{AppendError, DynStore, RunHead, Tape},
-    usage::{Money, Prices},
+    usage::Prices,
 };
 
 /// Who keeps the runs of a runtime, as a log sees it. Called without the log's lock, with the log itself: its id may be
@@ -37,7 +37,7 @@ use crate::{
 pub(crate) trait RunHost: Send + Sync {
     /// The run's ending is decided: its slot is free.
     fn ended(&self, run: &RunLog);
-    /// The run's pause is decided: its slot is free.
+    /// The run's pause is decided: its slot is free. By now it may be stored, or the run may have ended.
     fn paused(&self, run: &RunLog);
     /// The run's pause is stored, and nobody was shown that yet; or the store was lost before. Its session is free.
     fn pause_stored(&self, run: &RunLog);
@@ -57,6 +57,8 @@ pub(crate) struct RuntimeEnv {
     pub(crate) tokio: Handle,
     /// How long a store that does not confirm is asked again.
     pub(crate) store_patience: Duration,
+    /// Cancels that wait for the ending of their run, to be stored with it.
+    pub(crate) together: Together,
 }
 
 /// The log of one run.
@@ -68,101 +70,46 @@ pub(crate) struct RunLog {
     pub(crate) tape: Arc<Tape>,
     pub(crate) env: Arc<RuntimeEnv>,
     pub(super) host: Arc<dyn RunHost>,
-    /// Not set while nobody knows the run's agent, as after a crash.
-    pub(super) limits: OnceLock<LogLimits>,
+    /// What the run is held to. Not set while its agent is not known, as after a crash.
+    terms: OnceLock<Terms>,
     /// Names this log among all that ever wrote to the run: part of its batch ids.
     pub(super) nonce: u64,
-    pub(super) inner: Mutex<Inner>,
+    inner: Mutex<Inner>,
 }
 
-/// What a log holds its run to.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LogLimits {
-    pub(super) max_bytes: u64,
-    pub(super) max_turns: Option<u32>,
-    pub(super) max_tool_calls: Option<u32>,
-    pub(super) max_tokens: Option<u64>,
-    pub(super) max_cost: Option<Money>,
-    pub(super) prices: Option<Prices>,
-    pub(super) pause_expiry: Option<Duration>,
+/// What the agent of a run holds it to.
+struct Terms {
+    limits: Arc<Limits>,
+    prices: Option<Prices>,
 }
 
-impl LogLimits {
-    /// Those of a run that nobody works for.
-    const NONE: LogLimits = LogLimits {
-        max_bytes: u64::MAX,
-        max_turns: None,
-        max_tool_calls: None,
-        max_tokens: None,
-        max_cost: None,
-        prices: None,
-        pause_expiry: None,
-    };
-
-    pub(super) fn of(agent: &Agent) -> LogLimits {
-        let limits = agent.limits();
-        LogLimits {
-            max_bytes: limits.max_log_bytes,
-            max_turns: limits.max_turns,
-            max_tool_calls: limits.max_tool_calls,
-            max_tokens: limits.max_tokens,
-            max_cost: limits.max_cost,
+impl Terms {
+    fn of(agent: &Agent) -> Terms {
+        Terms {
+            limits: agent.shared_limits(),
             prices: agent.prices().copied(),
-            pause_expiry: limits.pause_expiry,
         }
     }
 }
 
+/// What the lock of a log guards.
 pub(super) struct Inner {
-    pub(super) state: State,
-    /// The generation of ownership that the store is told, and whether the next append takes the run over.
-    pub(super) epoch: u64,
-    pub(super) acquires: bool,
-    /// The append in flight does.
-    pub(super) acquiring: bool,
-    pub(super) decided: u64,
-    /// The time of the last event.
-    pub(super) last_at: Timestamp,
-    pub(super) stored: u64,
-    /// An append is in flight.
-    pub(super) flushing: bool,
-    /// The store has not confirmed for a while, and is asked again.
-    pub(super) stuck: bool,
-    /// The store was given up, for this reason.
-    pub(super) lost: Option<AppendError>,
+    state: State,
+    pub(super) facts: Facts,
+    pub(super) delivery: Delivery,
     /// The actor waits for the store.
     pub(super) wants_room: bool,
-    /// Calls of tools without a result.
-    pub(super) open: OpenCalls,
-    /// Words from outside that the model has not been told yet.
-    pub(super) steers: Steers,
-    /// Runs that this one has started, as far as they are still in memory.
-    pub(super) children: Vec<(RunId, Weak<RunLog>)>,
-    /// Those that had to be cancelled with it.
-    pub(super) cut_children: Vec<RunId>,
-    /// How long the run was at work before it was last paused.
-    pub(super) worked: Duration,
-    pub(super) waiters: Waiters,
     /// Status changes that are decided and not stored yet.
     pub(super) changes: Vec<StatusChange>,
-    pub(super) tally: Tally,
-    pub(super) cancel: Option<Cancel>,
-    pub(super) status: RunStatus,
-    pub(super) bytes: u64,
-    /// The request under way: which turn, which attempt.
-    pub(super) request: (u32, u32),
+    pub(super) waiters: Waiters,
+    /// Messages from outside that the model has not been told yet.
+    pub(super) steers: Steers,
+    pub(super) children: Children,
+    /// When the model last said something.
     pub(super) spoke_at: Option<Instant>,
+    /// When a cancel was accepted.
+    pub(super) cancelled_at: Option<Instant>,
     pub(super) span: Span,
-}
-
-/// A cancel that was accepted.
-pub(super) struct Cancel {
-    pub(super) seq: u64,
-    pub(super) at: Timestamp,
-    pub(super) since: Instant,
-    pub(super) reason: CancelReason,
-    pub(super) by: Option<Arc<str>>,
-    pub(super) cut: Activity,
 }
 
 impl RunLog {
@@ -175,25 +122,21 @@ impl RunLog {
         host: Arc<dyn RunHost>,
     ) -> Arc<RunLog> {
         let span = run_span(id, &started.agent);
-        let log = RunLog {
-            id,
-            agent: started.agent.clone(),
-            session_id: started.session_id.clone(),
-            poke: Poke::default(),
-            tape: Arc::new(Tape::new(id, 0)),
-            env,
-            host,
-            limits: LogLimits::of(agent).into(),
-            nonce: nonce(),
-            inner: Mutex::new(Inner::new(State::Queued, RunStatus::Pending, 0, span)),
-        };
-        Arc::new(log)
+        let inner = Inner::new(
+            State::Queued,
+            Facts::new(RunStatus::Pending),
+            Delivery::at(0, 1),
+            span,
+        );
+        let head = (id, started.agent.clone(), started.session_id.clone());
+        let tape = Tape::new(id, 0);
+        Arc::new(RunLog::new(head, tape, Some(agent), (env, host), inner))
     }
 
     /// The run is accepted, at `at` or later. Decided and not stored yet.
     pub(crate) fn accept(&self, started: Started, at: Timestamp) {
         let mut inner = self.lock();
-        inner.last_at = at;
+        inner.facts.begin_at(at);
         let kind = EventKind::Started(Arc::new(started));
         self.write(&mut inner, Instant::now(), kind);
     }
@@ -204,68 +147,91 @@ impl RunLog {
         env: Arc<RuntimeEnv>,
         host: Arc<dyn RunHost>,
     ) -> Arc<RunLog> {
-        let (state, lost) = match head.status {
-            RunStatus::Completed => (State::Ended(End::Completed), None),
-            RunStatus::Cancelled => (State::Ended(End::Cancelled), None),
-            RunStatus::Error => (State::Ended(End::Error), None),
+        let (state, is_lost) = match head.status {
+            RunStatus::Completed => (State::Ended(End::Completed), false),
+            RunStatus::Cancelled => (State::Ended(End::Cancelled), false),
+            RunStatus::Error => (State::Ended(End::Error), false),
             RunStatus::Pending | RunStatus::Running | RunStatus::Cancelling | RunStatus::Paused => {
-                let unowned = AppendError::Unavailable("nobody is at work for the run".into());
-                (State::Ended(End::Error), Some(unowned))
+                (State::Ended(End::Error), true)
             }
         };
-        let mut inner = Inner::new(state, head.status, head.last, Span::none());
-        inner.lost = lost;
-        Arc::new(RunLog {
-            id: head.run_id,
-            agent: head.agent.clone(),
-            session_id: head.session_id.clone(),
+        let delivery = match is_lost {
+            false => Delivery::at(head.last, head.epoch),
+            true => Delivery::lost_at(
+                head.last,
+                AppendError::Unavailable("nobody is at work for the run".into()),
+            ),
+        };
+        let facts = Facts::new(head.status);
+        let inner = Inner::new(state, facts, delivery, Span::none());
+        let tape = Tape::new(head.run_id, head.last);
+        let head = (head.run_id, head.agent.clone(), head.session_id.clone());
+        Arc::new(RunLog::new(head, tape, None, (env, host), inner))
+    }
+
+    /// A log that is held to the limits of `agent`, where that is known.
+    pub(super) fn new(
+        (id, name, session_id): (RunId, Arc<str>, Option<Arc<str>>),
+        tape: Tape,
+        agent: Option<&Agent>,
+        (env, host): (Arc<RuntimeEnv>, Arc<dyn RunHost>),
+        inner: Inner,
+    ) -> RunLog {
+        RunLog {
+            id,
+            agent: name,
+            session_id,
             poke: Poke::default(),
-            tape: Arc::new(Tape::new(head.run_id, head.last)),
+            tape: Arc::new(tape),
             env,
             host,
-            limits: OnceLock::new(),
+            terms: agent
+                .map(|agent| Terms::of(agent).into())
+                .unwrap_or_default(),
             nonce: nonce(),
             inner: Mutex::new(inner),
-        })
+        }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         locked(&self.inner)
     }
 
-    /// What the log holds its run to.
-    pub(super) fn limits(&self) -> &LogLimits {
-        static NONE: LogLimits = LogLimits::NONE;
-        self.limits.get().unwrap_or(&NONE)
+    /// The limits that the run is held to, if it is to any.
+    pub(super) fn limits(&self) -> Option<&Limits> {
+        self.terms.get().map(|terms| &*terms.limits)
+    }
+
+    /// What the run's tokens cost, when that is known.
+    pub(super) fn prices(&self) -> Option<&Prices> {
+        self.terms.get()?.prices.as_ref()
     }
 
     /// Holds the run to the limits of `agent`, unless it is held to some already.
     pub(crate) fn limit(&self, agent: &Agent) {
-        self.limits.get_or_init(|| LogLimits::of(agent));
+        self.terms.get_or_init(|| Terms::of(agent));
     }
 
-    /// Appends an event. Decided from here on.
+    /// Appends an event. Decided from here on. Its time is not before that of the event before it.
     pub(super) fn write(&self, inner: &mut Inner, now: Instant, kind: EventKind) {
-        // The times of a run never run backwards, whatever the clock has shown another process.
-        let at = self.env.clock.at(now).max(inner.last_at);
-        inner.last_at = at;
-        inner.decided += 1;
-        let status = kind.status();
+        let at = self.env.clock.at(now).max(inner.facts.last_at());
+        inner.delivery.apply(delivery::Input::Decided);
+        let seq = inner.delivery.decided();
+        let before = inner.facts.status();
+        inner.facts.apply(seq, at, &kind);
         self.tape.push(at, kind);
-        if let Some(status) = status
-            && (status != inner.status || inner.decided == 1)
+        let status = inner.facts.status();
+        if (status != before || seq == 1)
+            && let Some(started) = self.started()
         {
-            inner.status = status;
-            if let Some(started) = self.started() {
-                let change = StatusChange::new(self.id, &started, inner.decided, at, status);
-                inner.changes.push(change);
-            }
+            let change = StatusChange::new(self.id, &started, seq, at, status);
+            inner.changes.push(change);
         }
     }
 
     /// The run's status now, which may be ahead of its stored events.
     pub(crate) fn status(&self) -> RunStatus {
-        self.lock().status
+        self.lock().facts.status()
     }
 
     /// What was accepted. `None` for a log that does not hold its run from the start.
@@ -281,9 +247,9 @@ impl RunLog {
         self.started()?.parent
     }
 
-    /// How long the run had been at work before it was last paused.
+    /// How long the run had been running before it was last paused or cut by a crash.
     pub(super) fn worked(&self) -> Duration {
-        self.lock().worked
+        self.lock().facts.worked()
     }
 
     /// The span of the run; disabled once the run has ended.
@@ -304,50 +270,95 @@ pub(super) fn nonce() -> u64 {
 }
 
 impl Inner {
-    /// Whether nobody works for the run, and that is stored: it waits for a person.
-    pub(super) fn is_paused_and_stored(&self) -> bool {
-        self.state == State::Paused && self.stored == self.decided
+    pub(super) fn new(state: State, facts: Facts, delivery: Delivery, span: Span) -> Inner {
+        Inner {
+            state,
+            facts,
+            delivery,
+            wants_room: false,
+            changes: Vec::new(),
+            waiters: Waiters::default(),
+            steers: Steers::default(),
+            children: Children::default(),
+            spoke_at: None,
+            cancelled_at: None,
+            span,
+        }
+    }
+
+    /// Where the run stands, as the law sees it.
+    pub(super) fn state(&self) -> State {
+        self.state
+    }
+
+    /// What the law makes of `input`, without taking it.
+    pub(super) fn would(&self, input: Input) -> Effect {
+        step(self.state, input).1
+    }
+
+    /// Takes `input`: the one place where the run moves from state to state.
+    pub(super) fn take(&mut self, input: Input) -> Effect {
+        let (state, effect) = step(self.state, input);
+        self.state = state;
+        effect
+    }
+
+    /// Takes `input`, and says whether the law has it now.
+    pub(super) fn apply(&mut self, input: Input) -> bool {
+        self.take(input) == Effect::Record
+    }
+
+    /// Whether nothing runs of the run: it has ended, or it is paused.
+    pub(super) fn rests(&self) -> bool {
+        matches!(self.state, State::Paused | State::Ended(_))
     }
 
     /// Whether the run has ended and all of it is stored: the log will not grow.
     pub(super) fn is_settled(&self) -> bool {
-        matches!(self.state, State::Ended(_)) && self.stored == self.decided
+        matches!(self.state, State::Ended(_)) && self.delivery.is_stored()
     }
 
-    /// Takes out whoever waits for what is stored by now; everybody, when there will be no more.
+    /// Takes out the tasks that wait for what is stored by now; all of them, when there will be no more.
     pub(super) fn woken(&mut self) -> Woken {
-        let over = self.lost.is_some() || self.is_settled();
-        let up_to = if over { u64::MAX } else { self.stored };
+        let over = self.delivery.lost().is_some() || self.is_settled();
+        let up_to = match over {
+            true => u64::MAX,
+            false => self.delivery.stored(),
+        };
         self.waiters.up_to(up_to)
     }
+}
 
-    pub(super) fn new(state: State, status: RunStatus, position: u64, span: Span) -> Inner {
-        Inner {
-            state,
-            epoch: 1,
-            acquires: false,
-            acquiring: false,
-            decided: position,
-            last_at: Timestamp::default(),
-            stored: position,
-            flushing: false,
-            stuck: false,
-            lost: None,
-            wants_room: false,
-            open: OpenCalls::default(),
-            steers: Steers::default(),
-            children: Vec::new(),
-            cut_children: Vec::new(),
-            worked: Duration::ZERO,
-            waiters: Waiters::default(),
-            changes: Vec::new(),
-            tally: Tally::default(),
-            cancel: None,
-            status,
-            bytes: 0,
-            request: (0, 0),
-            spoke_at: None,
-            span,
+/// The runs that a run has started.
+#[derive(Default)]
+pub(super) struct Children {
+    /// Those that are in memory, and a few that no longer are.
+    started: Vec<(RunId, Weak<RunLog>)>,
+    /// How many may stand there before it is worth looking for those that are gone.
+    room: usize,
+    /// Those that had to be cancelled with it.
+    cut: Vec<RunId>,
+}
+
+impl Children {
+    pub(super) fn add(&mut self, child: &Arc<RunLog>) {
+        if self.started.len() >= self.room {
+            self.started.retain(|(_, child)| child.strong_count() > 0);
+            self.room = 2 * self.started.len() + 8;
         }
+        self.started.push((child.id, Arc::downgrade(child)));
+    }
+
+    /// Takes out those that have not ended: they are cancelled with their parent.
+    pub(super) fn take(&mut self) -> Vec<Arc<RunLog>> {
+        let started = std::mem::take(&mut self.started).into_iter();
+        let left = started.filter_map(|(_, child)| child.upgrade());
+        let left: Vec<_> = left.filter(|child| !child.status().is_ended()).collect();
+        self.cut.extend(left.iter().map(|child| child.id));
+        left
+    }
+
+    pub(super) fn cut(&self) -> &[RunId] {
+        &self.cut
     }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::{
     cancel::{ToolEnd, ToolReceipt},
-    event::{Decision, EventKind, ToolCallError, ToolFault},
+    event::{Decision, EventKind, ToolCallError, ToolCallProcess, ToolFault},
     message::ToolCall,
 };
 
-/// What a model is told of a call that was at work when the process ended.
+/// What a model is told of a call that was running when the process ended.
 pub(super) const UNKNOWN_OUTCOME: &str =
     "It is not known whether the call was done: the process ended while it was at work.";
 
@@ -17,30 +17,37 @@ pub(super) const UNKNOWN_OUTCOME: &str =
 pub(super) struct OpenCalls {
     calls: Vec<OpenCall>,
     /// How many calls there were in all.
-    pub(super) count: u32,
-    /// Those that came to an end after the cancel, with their places.
+    count: u32,
+    /// Those that finished after the cancel, with their places.
     finished: Vec<(u32, ToolReceipt)>,
 }
 
 /// A call without a result.
 #[derive(Debug)]
-pub(super) struct OpenCall {
+struct OpenCall {
     /// Its place among all calls of the run.
     place: u32,
-    pub(super) call: Arc<ToolCall>,
-    /// It is written down that it begins. It is at work from when that is stored.
-    pub(super) begun: bool,
-    /// What a person has decided of it.
-    pub(super) decision: Option<Decision>,
-    /// How the cancel of its run ended it, as far as that is known.
-    pub(super) end: Option<ToolEnd>,
+    call: Arc<ToolCall>,
+    stage: Stage,
+    /// The programs that it runs.
+    processes: Vec<Arc<ToolCallProcess>>,
+}
+
+/// How far a call is.
+#[derive(Debug)]
+enum Stage {
+    /// The model asked for it. A person may have decided of it.
+    Asked(Option<Decision>),
+    /// It is written down that it begins. Until that is stored, it does not.
+    Noted,
+    Running,
+    /// The cancel of its run ended it so.
+    Cut(ToolEnd),
 }
 
 impl OpenCall {
-    /// The call is to be made again, since nobody knows what became of it. Whoever approved it has approved it.
-    pub(super) fn again(&mut self) {
-        self.begun = false;
-        self.decision = Some(Decision::Approve);
+    fn has_begun(&self) -> bool {
+        !matches!(self.stage, Stage::Asked(_))
     }
 }
 
@@ -51,81 +58,139 @@ impl OpenCalls {
         self.calls.push(OpenCall {
             place: self.count,
             call,
-            begun: false,
-            decision: None,
-            end: None,
+            stage: Stage::Asked(None),
+            processes: Vec::new(),
         });
+    }
+
+    /// It is written down that a call begins, perhaps with other arguments than the model asked for. Returns how many
+    /// bytes those have.
+    pub(super) fn note(&mut self, call: &Arc<ToolCall>) -> usize {
+        let mut calls = self.calls.iter_mut();
+        let Some(open) = calls.find(|open| open.call.id == call.id) else {
+            return 0;
+        };
+        open.stage = Stage::Noted;
+        let is_other = open.call.arguments != call.arguments;
+        open.call = call.clone();
+        if is_other { call.arguments.len() } else { 0 }
+    }
+
+    /// A call is running.
+    pub(super) fn run(&mut self, id: &str) {
+        self.set(id, Stage::Running);
+    }
+
+    /// What was written down to begin is running, for all that is known.
+    pub(super) fn noted_run(&mut self) {
+        for open in &mut self.calls {
+            if matches!(open.stage, Stage::Noted) {
+                open.stage = Stage::Running;
+            }
+        }
+    }
+
+    /// A call was cut with its run.
+    pub(super) fn cut(&mut self, id: &str, end: ToolEnd) {
+        self.set(id, Stage::Cut(end));
+    }
+
+    fn set(&mut self, id: &str, stage: Stage) {
+        if let Some(open) = self.calls.iter_mut().find(|open| *open.call.id == *id) {
+            open.stage = stage;
+        }
+    }
+
+    /// A call runs a program.
+    pub(super) fn runs(&mut self, process: Arc<ToolCallProcess>) {
+        let mut calls = self.calls.iter_mut();
+        if let Some(open) = calls.find(|open| open.call.id == process.id) {
+            open.processes.push(process);
+        }
+    }
+
+    /// The run goes on, after a person's decisions or after a crash. A call that had begun is made again: its approval
+    /// stands.
+    pub(super) fn go_on(&mut self, decisions: &[(Arc<str>, Decision)]) {
+        for open in &mut self.calls {
+            let decided = decisions.iter().rfind(|(id, _)| *id == open.call.id);
+            if open.has_begun() {
+                open.stage = Stage::Asked(Some(Decision::Approve));
+            } else if let Some((_, decision)) = decided {
+                open.stage = Stage::Asked(Some(decision.clone()));
+            }
+        }
+    }
+
+    /// A call has its result: an output, or a fault of this kind.
+    pub(super) fn close(&mut self, id: &str, fault: Option<ToolFault>, is_cancelled: bool) {
+        let Some(at) = self.calls.iter().position(|open| *open.call.id == *id) else {
+            return;
+        };
+        let open = self.calls.remove(at);
+        if is_cancelled {
+            let end = match fault {
+                Some(ToolFault::NotStarted) => ToolEnd::NotStarted,
+                Some(_) | None => ToolEnd::Finished,
+            };
+            self.finished.push((open.place, receipt(&open.call, end)));
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &OpenCall> {
-        self.calls.iter()
+    /// How many calls there were in all.
+    pub(super) fn count(&self) -> u32 {
+        self.count
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut OpenCall> {
-        self.calls.iter_mut()
+    /// Whether a call has no result.
+    pub(super) fn is_open(&self, id: &str) -> bool {
+        self.calls.iter().any(|open| *open.call.id == *id)
     }
 
-    /// Writes down that a call begins. Until it does, what can be said of it is that it has not.
-    pub(super) fn begin(&mut self, call: &Arc<ToolCall>) {
-        if let Some(open) = self.get_mut(&call.id) {
-            open.call = call.clone();
-            open.begun = true;
-            open.end = Some(ToolEnd::NotStarted);
-        }
-    }
-
-    /// A call is at work.
-    pub(super) fn at_work(&mut self, id: &str) {
-        if let Some(open) = self.get_mut(id) {
-            open.end = None;
-        }
-    }
-
-    /// Whether a call is at work, so that it may say something.
-    pub(super) fn is_at_work(&self, id: &str) -> bool {
+    /// Whether a call is running, so that it may say something.
+    pub(super) fn is_running(&self, id: &str) -> bool {
         let mut calls = self.calls.iter();
-        calls.any(|open| *open.call.id == *id && open.begun && open.end.is_none())
+        calls.any(|open| *open.call.id == *id && matches!(open.stage, Stage::Running))
     }
 
-    /// Those that have not begun.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = &OpenCall> {
-        self.calls.iter().filter(|open| !open.begun)
+    /// Those that have begun.
+    pub(super) fn begun(&self) -> impl Iterator<Item = &Arc<ToolCall>> {
+        let begun = self.calls.iter().filter(|open| open.has_begun());
+        begun.map(|open| &open.call)
     }
 
-    pub(super) fn get_mut(&mut self, id: &str) -> Option<&mut OpenCall> {
-        self.calls.iter_mut().find(|open| *open.call.id == *id)
+    /// Those that have not begun, and what a person has decided of them.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = (&Arc<ToolCall>, Option<&Decision>)> {
+        self.calls.iter().filter_map(|open| match &open.stage {
+            Stage::Asked(decision) => Some((&open.call, decision.as_ref())),
+            Stage::Noted | Stage::Running | Stage::Cut(_) => None,
+        })
     }
 
-    /// A call has its result.
-    pub(super) fn close(&mut self, id: &str) -> Option<OpenCall> {
-        let at = self.calls.iter().position(|open| *open.call.id == *id)?;
-        Some(self.calls.remove(at))
+    /// The programs that open calls run.
+    pub(super) fn processes(&self) -> impl Iterator<Item = &Arc<ToolCallProcess>> {
+        self.calls.iter().flat_map(|open| &open.processes)
     }
 
-    /// A call has come to its end after the cancel.
-    pub(super) fn finished_late(&mut self, call: &OpenCall, end: ToolEnd) {
-        self.finished.push((call.place, receipt(&call.call, end)));
-    }
-
-    /// Closes what is left when the run ends: the results that the calls could not give themselves, and, for a receipt,
-    /// how each ended. `fault` is what became of those that were at work, in words for the model.
-    pub(super) fn close_all(
-        &mut self,
+    /// What the end of the run makes of the calls that are left: the results that they could not give themselves, and,
+    /// for a receipt, how each ended. `fault` is what became of those that were running, in words for the model.
+    pub(super) fn results(
+        &self,
         cancelled: bool,
         fault: (ToolFault, &str),
     ) -> (Vec<EventKind>, Vec<ToolReceipt>) {
-        let mut receipts = std::mem::take(&mut self.finished);
+        let mut receipts = self.finished.clone();
         let mut results = Vec::with_capacity(self.calls.len());
-        for open in std::mem::take(&mut self.calls) {
-            let end = match (open.begun, open.end) {
-                (false, _) => ToolEnd::NotStarted,
-                (true, Some(end)) => end,
-                (true, None) if fault.0 == ToolFault::UnknownOutcome => ToolEnd::Unknown,
-                (true, None) => ToolEnd::Abandoned,
+        for open in &self.calls {
+            let end = match &open.stage {
+                Stage::Asked(_) | Stage::Noted => ToolEnd::NotStarted,
+                Stage::Running if fault.0 == ToolFault::UnknownOutcome => ToolEnd::Unknown,
+                Stage::Running => ToolEnd::Abandoned,
+                Stage::Cut(end) => *end,
             };
             let (kind, words) = match end {
                 ToolEnd::NotStarted if cancelled => (

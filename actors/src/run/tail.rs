@@ -58,13 +58,13 @@ impl Tail for RunLog {
     ) -> Poll<Result<At, EventsError>> {
         seat.prepare(cx);
         let inner = self.lock();
-        if seq <= inner.stored {
+        if seq <= inner.delivery.stored() {
             drop(inner);
             let event = self.tape.get(seq);
             return Poll::Ready(Ok(event.map_or(At::Stored, At::Event)));
         }
-        if inner.lost.is_some() {
-            let last_stored = inner.stored;
+        if inner.delivery.lost().is_some() {
+            let last_stored = inner.delivery.stored();
             return Poll::Ready(Err(EventsError::StoreLost { last_stored }));
         }
         if inner.is_settled() {
@@ -76,12 +76,12 @@ impl Tail for RunLog {
     fn poll_ended(&self, seat: &mut Seat, cx: &mut Context<'_>) -> Poll<Result<u64, EventsError>> {
         seat.prepare(cx);
         let inner = self.lock();
-        if inner.lost.is_some() {
-            let last_stored = inner.stored;
+        if inner.delivery.lost().is_some() {
+            let last_stored = inner.delivery.stored();
             return Poll::Ready(Err(EventsError::StoreLost { last_stored }));
         }
         if inner.is_settled() {
-            return Poll::Ready(Ok(inner.stored));
+            return Poll::Ready(Ok(inner.delivery.stored()));
         }
         wait(inner, seat, u64::MAX)
     }
@@ -117,10 +117,10 @@ impl RunLog {
     ) -> Poll<Result<(), AppendError>> {
         seat.prepare(cx);
         let inner = self.lock();
-        if seq <= inner.stored {
+        if seq <= inner.delivery.stored() {
             return Poll::Ready(Ok(()));
         }
-        if let Some(lost) = &inner.lost {
+        if let Some(lost) = inner.delivery.lost() {
             return Poll::Ready(Err(lost.clone()));
         }
         wait(inner, seat, seq)

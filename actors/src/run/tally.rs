@@ -31,16 +31,11 @@ const fn estimate(bytes: u64) -> u64 {
 impl Tally {
     /// A model is asked, with so many bytes of messages.
     pub(crate) fn ask(&mut self, bytes: u64) {
-        self.open = Some(Open {
-            asked_bytes: bytes,
-            said_bytes: 0,
-            connected: false,
-            reported: ModelUsage::default(),
-        });
+        self.open = Some(Open::asked(bytes));
     }
 
-    /// The request under way is over, and used so much, as was noted before.
-    pub(crate) fn closed_with(&mut self, usage: Usage) {
+    /// The request under way is over, and used so much.
+    pub(crate) fn close(&mut self, usage: Usage) {
         self.open = None;
         self.closed = self.closed.plus(usage);
     }
@@ -77,36 +72,43 @@ impl Tally {
         }
     }
 
-    /// The request under way is over. Answers what it used.
-    pub(crate) fn close(&mut self) -> Usage {
-        let usage = self
-            .open
-            .take()
-            .map_or(Usage::default(), |open| open.usage());
-        self.closed = self.closed.plus(usage);
-        usage
+    /// What the request under way has used, if one is.
+    pub(crate) fn request(&self) -> Usage {
+        self.open.as_ref().map_or(Usage::default(), Open::usage)
     }
 
-    /// The request under way failed. Answers what it used: nothing, when it was never answered.
-    pub(crate) fn broken(&mut self) -> Usage {
-        match self.open.take() {
-            Some(open) if open.connected => {
-                self.open = Some(open);
-                self.close()
-            }
-            Some(_) | None => Usage::default(),
-        }
+    /// What it has used if it fails now: nothing, when it was never answered.
+    pub(crate) fn broken(&self) -> Usage {
+        let answered = self.open.as_ref().filter(|open| open.connected);
+        answered.map_or(Usage::default(), Open::usage)
     }
 
     /// What the run has used so far.
     pub(crate) fn total(&self) -> Usage {
-        self.open
-            .as_ref()
-            .map_or(self.closed, |open| self.closed.plus(open.usage()))
+        self.closed.plus(self.request())
+    }
+
+    /// What it has used if the request under way fails now.
+    pub(crate) fn total_if_broken(&self) -> Usage {
+        self.closed.plus(self.broken())
+    }
+
+    /// What it has used as soon as a model is asked with so many bytes of messages.
+    pub(crate) fn total_if_asked(&self, bytes: u64) -> Usage {
+        self.closed.plus(Open::asked(bytes).usage())
     }
 }
 
 impl Open {
+    fn asked(bytes: u64) -> Open {
+        Open {
+            asked_bytes: bytes,
+            said_bytes: 0,
+            connected: false,
+            reported: ModelUsage::default(),
+        }
+    }
+
     fn usage(&self) -> Usage {
         let ModelUsage {
             input_tokens,
@@ -185,10 +187,14 @@ mod tests {
         let mut tally = Tally::default();
         tally.ask(400);
         assert_eq!(tally.broken(), Usage::default());
+        assert_eq!(tally.total_if_broken(), Usage::default());
+        tally.close(tally.broken());
+        assert_eq!(tally.total_if_asked(4), usage(1, 0, UsageSource::Estimate));
         tally.ask(400);
         tally.said(1);
         tally.reported(report(90, 3));
-        assert_eq!(tally.close(), usage(90, 3, UsageSource::Provider));
+        assert_eq!(tally.request(), usage(90, 3, UsageSource::Provider));
+        tally.close(tally.request());
         tally.ask(4);
         tally.connected();
         assert_eq!(tally.total(), usage(91, 3, UsageSource::Estimate));

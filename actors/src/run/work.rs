@@ -96,12 +96,6 @@ impl Work {
         &self.agent
     }
 
-    /// How long the run has been at work in all.
-    pub(super) fn worked(&self) -> Duration {
-        let now = self.since.map_or(Duration::ZERO, |since| since.elapsed());
-        self.worked.saturating_add(now)
-    }
-
     /// Asks the model. Nothing goes out before the next poll.
     pub(super) fn ask(&mut self, messages: Arc<[Message]>) {
         let request = ModelRequest::new(messages).tools(self.agent.specs().clone());

@@ -15,7 +15,7 @@ use crate::{
     event::{Continued, Decision},
     id::RunId,
     lock::locked,
-    run::{Run, judge::calls::NotContinued, log::RunLog},
+    run::{Run, log::RunLog},
     store::AppendError,
 };
 
@@ -176,22 +176,10 @@ impl Registry {
         let memory = log.session_id.clone().map(|session| HistoryQuery {
             session,
             but: log.id,
-            before: log.created_at().map(|at| (at, log.id)),
+            before: Some((log.created_at(), log.id)),
         });
         let recall = load_history(&self.env.store, agent, memory);
         Launch::new(log, agent, recall, None)
-    }
-}
-
-impl From<NotContinued> for ContinueError {
-    fn from(not: NotContinued) -> ContinueError {
-        match not {
-            NotContinued::NotPaused(status) => ContinueError::NotPaused { status },
-            NotContinued::Undecided(call) => ContinueError::Undecided(call),
-            NotContinued::UnknownCall(call) => ContinueError::UnknownCall(call),
-            NotContinued::NeedsAnswer(call) => ContinueError::NeedsAnswer(call),
-            NotContinued::InvalidArguments(call) => ContinueError::InvalidArguments(call),
-        }
     }
 }
 

@@ -113,6 +113,7 @@ impl Registry {
                 store,
                 tokio: Handle::current(),
                 store_patience: config.store_patience,
+                together: Default::default(),
             }),
             runs: Mutex::new(Runs {
                 desk: desk(&config),

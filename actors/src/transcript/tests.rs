@@ -16,6 +16,22 @@ mod history;
 pub(crate) mod lawful;
 mod turn;
 
+impl Transcript {
+    /// The calls that were asked for and have no result yet, as the model wrote them and in its order.
+    fn open_calls(&self) -> impl Iterator<Item = &Arc<ToolCall>> {
+        let calls = self.round.iter().flat_map(|round| &round.calls);
+        calls
+            .filter(|call| call.result.is_none())
+            .map(|call| &call.call)
+    }
+
+    /// Whether this call of the last answer was begun: a tool may have done something for it.
+    fn is_begun(&self, id: &str) -> bool {
+        let mut calls = self.round.iter().flat_map(|round| &round.calls);
+        calls.any(|call| *call.call.id == *id && call.begun)
+    }
+}
+
 fn call_with(id: &str, arguments: &str) -> Arc<ToolCall> {
     Arc::new(ToolCall::new(id, "look", arguments))
 }

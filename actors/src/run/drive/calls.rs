@@ -8,11 +8,7 @@ use crate::{
     event::{Decision, ToolFault},
     message::{Message, ToolCall},
     outcome::{ErrorReason, FinishReason},
-    run::{
-        call_tasks::CallEnd,
-        ending::Ending,
-        judge::{Verdict, calls::Plan},
-    },
+    run::{call_tasks::CallEnd, ending::Ending, judge::calls::Plan, verdict::Verdict},
     tool::{ToolContext, in_bounds, too_long},
 };
 

@@ -1,30 +1,25 @@
-//! The judge's decisions on tools: what is called, what comes back, and what waits for a person.
+//! The judge's decisions on tools: what is called, and what comes back.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Verdict, budget::MAX_LOG_BYTES, steer::Steers};
+use super::budget::MAX_LOG_BYTES;
 use crate::{
-    agent::Agent,
     cancel::ToolEnd,
-    event::{
-        Continued, Decision, EventKind, ModelRequestCompleted, Paused, ToolCallCompleted,
-        ToolFault, WaitingCall, WaitsFor,
-    },
-    id::Timestamp,
+    event::{Decision, EventKind, ModelRequestCompleted, ToolCallCompleted, ToolFault},
     machine::{Input, State},
     message::ToolCall,
     outcome::FinishReason,
     provider::ProviderParts,
     run::{
-        flush::Batch,
+        facts::{bytes_of, cost},
         log::{Inner, RunLog},
-        open_calls::{OpenCall, tool_error},
+        open_calls::tool_error,
+        verdict::Verdict,
     },
-    status::RunStatus,
     tool::CallFault,
-    transcript::{Transcript, is_object},
+    transcript::Transcript,
 };
 
 /// What is to become of a call that has not begun.
@@ -46,20 +41,6 @@ pub(in crate::run) struct Starting {
     pub(in crate::run) calls: Vec<Arc<ToolCall>>,
 }
 
-/// Why a run does not go on after a pause.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum NotContinued {
-    NotPaused(RunStatus),
-    /// A call that waits, and of which nothing was decided.
-    Undecided(Arc<str>),
-    /// A decision on a call that does not wait.
-    UnknownCall(Arc<str>),
-    /// A call that waits for its output was approved.
-    NeedsAnswer(Arc<str>),
-    /// A call was approved with arguments that are not a JSON object.
-    InvalidArguments(Arc<str>),
-}
-
 impl RunLog {
     /// The model has finished an answer that asks for `calls`.
     pub(in crate::run) fn answered(
@@ -74,15 +55,12 @@ impl RunLog {
         }
         let parts = provider.as_ref().map_or(0, |parts| parts.bytes());
         let words = parts + calls.iter().map(|call| bytes_of(call)).sum::<usize>();
-        if !self.charge(&mut inner, words) {
+        if !self.fits(&inner, words) {
             return self.over_budget(inner, MAX_LOG_BYTES);
         }
-        for call in &calls {
-            inner.open.ask(call.clone());
-        }
         self.complete_request(&mut inner, finish, calls, provider);
-        let most = self.limits().max_tool_calls;
-        if most.is_some_and(|most| inner.open.count > most) {
+        let most = self.limits().and_then(|limits| limits.max_tool_calls);
+        if most.is_some_and(|most| inner.facts.calls().count() > most) {
             return self.over_budget(inner, "max_tool_calls");
         }
         self.go_on(inner)
@@ -99,14 +77,14 @@ impl RunLog {
             return Verdict::Stop;
         }
         let parts = provider.as_ref().map_or(0, |parts| parts.bytes());
-        if parts > 0 && !self.charge(&mut inner, parts) {
+        if parts > 0 && !self.fits(&inner, parts) {
             return self.over_budget(inner, MAX_LOG_BYTES);
         }
         self.complete_request(&mut inner, finish, Vec::new(), provider);
         // In one step: after a crash in between, the model would be asked to answer itself.
         let taken = self.take_in(&mut inner, Instant::now());
         let verdict = self.go_on(inner);
-        taken.answer();
+        taken.tell();
         verdict
     }
 
@@ -117,12 +95,12 @@ impl RunLog {
         calls: Vec<Arc<ToolCall>>,
         provider: Option<Arc<ProviderParts>>,
     ) {
-        let (turn, attempt) = inner.request;
+        let (turn, attempt) = inner.facts.request();
         let completed = ModelRequestCompleted {
             turn,
             attempt,
             finish,
-            usage: inner.tally.close(),
+            usage: inner.facts.tally().request(),
             calls,
             provider,
             fault: None,
@@ -146,47 +124,40 @@ impl RunLog {
         if !inner.apply(Input::Told) {
             return None;
         }
-        let planned =
-            |open: &OpenCall| (open.call.clone(), plan(&open.call, open.decision.as_ref()));
-        let plans: Vec<_> = inner.open.waiting().map(planned).collect();
-        for (call, plan) in &plans {
-            let fits = match plan {
-                // The words were counted when it was asked for; those of other arguments were not.
-                Plan::Begin(made) if Arc::ptr_eq(made, call) => self.charge(&mut inner, 0),
-                Plan::Begin(made) => self.charge(&mut inner, made.arguments.len()),
-                Plan::Wait => true,
-                Plan::Answer(words) | Plan::Refuse(_, words) => {
-                    self.charge(&mut inner, words.len())
-                }
-            };
-            if !fits {
-                let _ = self.over_budget(inner, MAX_LOG_BYTES);
-                return None;
-            }
+        let waiting = inner.facts.calls().waiting();
+        let planned = waiting.map(|(call, decision)| (call.clone(), plan(call, decision)));
+        let plans: Vec<_> = planned.collect();
+        let costs = plans.iter().map(|(call, plan)| match plan {
+            // The text was counted when it was asked for; that of other arguments was not.
+            Plan::Begin(made) if Arc::ptr_eq(made, call) => cost(0),
+            Plan::Begin(made) => cost(made.arguments.len()),
+            Plan::Wait => 0,
+            Plan::Answer(words) | Plan::Refuse(_, words) => cost(words.len()),
+        });
+        if !self.fits_bytes(&inner, costs.sum()) {
+            let _ = self.over_budget(inner, MAX_LOG_BYTES);
+            return None;
         }
         let now = Instant::now();
         let mut begun = Starting::default();
         for (call, plan) in plans {
             match plan {
                 Plan::Begin(call) => {
-                    inner.open.begin(&call);
                     self.write(&mut inner, now, EventKind::ToolCallStarted(call.clone()));
                     begun.calls.push(call);
                 }
                 Plan::Wait => {}
                 Plan::Answer(output) => {
-                    inner.open.close(&call.id);
                     let done = ToolCallCompleted::new(call.id.clone(), output);
                     let kind = EventKind::ToolCallCompleted(Arc::new(done));
                     self.write(&mut inner, now, kind);
                 }
                 Plan::Refuse(kind, words) => {
-                    inner.open.close(&call.id);
                     self.write(&mut inner, now, tool_error(&call, kind, words));
                 }
             }
         }
-        begun.seq = inner.decided;
+        begun.seq = inner.delivery.decided();
         // Whoever waits for `seq` waits for the store anyway.
         let _ = self.go_on(inner);
         Some(begun)
@@ -196,12 +167,10 @@ impl RunLog {
     /// is to stop.
     pub(in crate::run) fn mark_running(&self, calls: &[Arc<ToolCall>]) -> bool {
         let mut inner = self.lock();
-        if inner.lost.is_some() || !inner.apply(Input::Told) {
+        if inner.delivery.lost().is_some() || !inner.apply(Input::Told) {
             return false;
         }
-        for call in calls {
-            inner.open.at_work(&call.id);
-        }
+        inner.facts.calls_run(calls);
         true
     }
 
@@ -215,17 +184,13 @@ impl RunLog {
         if !inner.apply(Input::Returned) {
             return Verdict::Stop;
         }
-        let Some(open) = inner.open.close(&call.id) else {
+        if !inner.facts.calls().is_open(&call.id) {
             return Verdict::Stop;
-        };
+        }
         let words = match &result {
             Ok(words) | Err((_, words)) => words.len(),
         };
-        let fits = self.charge(&mut inner, words);
-        let end = match &result {
-            Err((ToolFault::NotStarted, _)) => ToolEnd::NotStarted,
-            Ok(_) | Err(_) => ToolEnd::Finished,
-        };
+        let fits = self.fits(&inner, words);
         let kind = match result {
             _ if !fits => {
                 let words = "The result did not fit into what a run may hold.";
@@ -238,9 +203,7 @@ impl RunLog {
             Err((kind, words)) => tool_error(call, kind, words),
         };
         self.write(&mut inner, Instant::now(), kind);
-        if inner.state == State::Cancelling {
-            inner.open.finished_late(&open, end);
-        } else if !fits {
+        if !fits && inner.state() != State::Cancelling {
             return self.over_budget(inner, MAX_LOG_BYTES);
         }
         self.go_on(inner)
@@ -248,137 +211,28 @@ impl RunLog {
 
     /// A call was cut: how it ended.
     pub(in crate::run) fn cut(&self, call: &ToolCall, end: ToolEnd) {
-        if let Some(open) = self.lock().open.get_mut(&call.id) {
-            open.end = Some(end);
-        }
+        self.lock().facts.call_cut(&call.id, end);
     }
 
     /// Whether calls wait for a person.
     pub(in crate::run) fn waits_for_a_person(&self) -> bool {
-        self.lock().open.waiting().next().is_some()
+        self.lock().facts.calls().waiting().next().is_some()
     }
 
     /// Whether calls are open.
     pub(in crate::run) fn has_open_calls(&self) -> bool {
-        !self.lock().open.is_empty()
+        !self.lock().facts.calls().is_empty()
     }
+}
 
-    /// Pauses the run, which has been at work for `worked` since it got its slot. Nobody may work for it when this is
-    /// called: a person may decide in this very moment. `false`: the law does not have it now.
-    pub(in crate::run) fn pause(self: &Arc<Self>, worked: Duration, agent: &Agent) -> bool {
-        let Some((steers, batch)) = self.decide_pause(worked, agent) else {
-            return false;
-        };
-        self.host.paused(self);
-        steers.too_late(RunStatus::Paused);
-        self.carry(batch);
-        true
-    }
-
-    /// Decides that the run is paused. `None`: the law does not have it now.
-    fn decide_pause(
-        self: &Arc<Self>,
-        worked: Duration,
-        agent: &Agent,
-    ) -> Option<(Steers, Option<Batch>)> {
-        let mut inner = self.lock();
-        // A pause that nobody will ever read is none.
-        if inner.lost.is_some() || !inner.apply(Input::Pauses) {
-            return None;
-        }
-        inner.worked = worked;
-        let now = Instant::now();
-        let waits = |open: &OpenCall| {
-            let tool = agent.tool(&open.call.name);
-            let waits_for = match tool.is_some_and(|tool| tool.settings().external) {
-                true => WaitsFor::Answer,
-                false => WaitsFor::Approval,
-            };
-            WaitingCall::new(open.call.clone(), waits_for)
-        };
-        let calls = inner.open.waiting().map(waits).collect();
-        let expires_at = self.limits().pause_expiry.map(|expiry| {
-            let millis = u64::try_from(expiry.as_millis()).unwrap_or(u64::MAX);
-            let at = self.env.clock.at(now).as_millis();
-            Timestamp::from_millis(at.saturating_add(millis))
-        });
-        let paused = Paused { calls, expires_at };
-        self.write(&mut inner, now, EventKind::Paused(Arc::new(paused)));
-        let steers = inner.steers.take();
-        Some((steers, self.next_batch(&mut inner)))
-    }
-
-    /// Goes on after a pause, with these decisions. The append that stores it acquires the run. Answers its position.
-    pub(crate) fn go_on_with(&self, continued: Continued) -> Result<u64, NotContinued> {
-        let mut inner = self.lock();
-        if inner.state != State::Paused {
-            return Err(NotContinued::NotPaused(inner.status));
-        }
-        let decision = |id: &str| {
-            let mut decisions = continued.decisions.iter();
-            decisions.find(|(call, _)| **call == *id)
-        };
-        let undecided = inner
-            .open
-            .waiting()
-            .find(|open| decision(&open.call.id).is_none());
-        if let Some(open) = undecided {
-            return Err(NotContinued::Undecided(open.call.id.clone()));
-        }
-        let paused = self.tape.get(inner.decided).map(|event| event.kind);
-        for (id, decision) in &continued.decisions {
-            if !inner.open.waiting().any(|open| open.call.id == *id) {
-                return Err(NotContinued::UnknownCall(id.clone()));
-            }
-            match decision {
-                Decision::Approve | Decision::ApproveWith(_) if waits_for_answer(&paused, id) => {
-                    return Err(NotContinued::NeedsAnswer(id.clone()));
-                }
-                Decision::ApproveWith(arguments) if !is_object(arguments) => {
-                    return Err(NotContinued::InvalidArguments(id.clone()));
-                }
-                Decision::Approve
-                | Decision::ApproveWith(_)
-                | Decision::Reject(_)
-                | Decision::Answer(_) => {}
-            }
-        }
-        for open in inner.open.iter_mut() {
-            open.decision = decision(&open.call.id).map(|(_, decision)| decision.clone());
-        }
-        self.continued(&mut inner, continued);
-        Ok(inner.decided)
-    }
-
-    /// Writes that the run goes on.
-    pub(in crate::run) fn continued(&self, inner: &mut Inner, continued: Continued) {
-        inner.apply(Input::Continues);
-        inner.acquires = true;
-        let kind = EventKind::Continued(Arc::new(continued));
-        self.write(inner, Instant::now(), kind);
-    }
-
-    /// All that the run has said and heard, folded. Only for a log that holds its run from the start.
-    pub(crate) fn transcript(&self) -> Transcript {
-        let mut transcript = Transcript::new();
-        let last = self.lock().decided;
-        for event in (1..=last).filter_map(|seq| self.tape.get(seq)) {
+impl RunLog {
+    /// Tells `transcript`, which knows of everything up to `position`, what has happened since. Returns the last position.
+    /// Only for a log that holds its run from the start.
+    pub(in crate::run) fn tell(&self, transcript: &mut Transcript, position: u64) -> u64 {
+        let last = self.lock().delivery.decided();
+        for event in (position + 1..=last).filter_map(|seq| self.tape.get(seq)) {
             transcript.event(&event.kind);
         }
-        transcript
+        last
     }
-}
-
-/// Whether the call of this id waits for its output, by the event of the pause.
-fn waits_for_answer(paused: &Option<EventKind>, id: &str) -> bool {
-    let Some(EventKind::Paused(paused)) = paused else {
-        return false;
-    };
-    let mut calls = paused.calls.iter();
-    calls.any(|waiting| *waiting.call.id == *id && waiting.waits_for == WaitsFor::Answer)
-}
-
-pub(in crate::run) fn bytes_of(call: &ToolCall) -> usize {
-    // Asked for, begun: the words are written twice.
-    2 * (call.id.len() + call.name.len() + call.arguments.len())
 }

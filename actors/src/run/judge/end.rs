@@ -11,10 +11,13 @@ use tracing::Span;
 use crate::{
     cancel::{Activity, CancelReason, CancelRequest},
     event::{CancelRequested, EventKind},
-    machine::{Effect, End, Input, State, step},
+    machine::{Effect, End, Input, State},
+    outcome::RunError,
     run::{
         ending::{self, Ending},
-        log::{Cancel, Inner, RunLog},
+        flush::Batch,
+        log::{Inner, RunLog},
+        steers::Steers,
     },
     status::RunStatus,
 };
@@ -30,97 +33,105 @@ pub(crate) enum CancelDecision {
     AlreadyEnded(RunStatus),
 }
 
+/// What is left to do, outside the log's lock, when it is decided that a run stops.
+struct Stopped {
+    log: Arc<RunLog>,
+    /// Runs that it has started, and that stop with it.
+    children: Vec<Arc<RunLog>>,
+    steers: Steers,
+    status: RunStatus,
+    /// The run has ended in the same step.
+    ended: Option<Ended>,
+}
+
+struct Ended {
+    span: Span,
+    error: Option<Arc<RunError>>,
+    is_lost: bool,
+    batch: Option<Batch>,
+}
+
 impl RunLog {
     /// Asks the run to stop. What is decided here holds, whoever is scheduled when. The actor is told at once; the
     /// event is left for the ending's append, which follows within the time it takes to drop what is at work.
     pub(crate) fn cancel(self: &Arc<Self>, request: &CancelRequest) -> CancelDecision {
-        self.cancel_as(self.lock(), request)
+        let (decision, stopped) = self.decide_cancel(self.lock(), request);
+        stop_family(stopped);
+        decision
     }
 
     /// The same, of a run that is paused. One that is not stays as it is.
     pub(crate) fn cancel_paused(self: &Arc<Self>, request: &CancelRequest) {
         let inner = self.lock();
-        if inner.state == State::Paused {
-            self.cancel_as(inner, request);
+        if inner.state() == State::Paused {
+            let (_, stopped) = self.decide_cancel(inner, request);
+            stop_family(stopped);
         }
     }
 
-    fn cancel_as(
+    fn decide_cancel(
         self: &Arc<Self>,
         mut inner: MutexGuard<'_, Inner>,
         request: &CancelRequest,
-    ) -> CancelDecision {
+    ) -> (CancelDecision, Option<Stopped>) {
         let now = Instant::now();
-        let cut = inner.cut(now);
-        let (state, effect) = step(inner.state, Input::Cancel);
+        let cut = inner.activity(now);
+        let effect = inner.take(Input::Cancel);
         if effect == Effect::Refuse {
-            return match inner.status {
+            let decision = match inner.facts.status() {
                 RunStatus::Cancelling => CancelDecision::AlreadyCancelling,
                 status => CancelDecision::AlreadyEnded(status),
             };
+            return (decision, None);
         }
-        let seq = inner.decided + 1;
-        inner.cancel = Some(Cancel {
-            seq,
-            at: self.env.clock.at(now),
-            since: now,
-            reason: request.reason.clone(),
-            by: request.by.clone(),
-            cut,
-        });
+        inner.cancelled_at = Some(now);
         let cancel = Arc::new(CancelRequested {
             reason: request.reason.clone(),
             by: request.by.clone(),
             cut: Some(cut),
         });
         self.write(&mut inner, now, EventKind::CancelRequested { cancel });
-        match effect {
-            Effect::End(end) => self.finish(inner, state, end, Ending::Quiet),
-            Effect::Drop | Effect::Record | Effect::Refuse => {
-                inner.state = state;
-                let steers = inner.steers.take();
-                let children = inner.orphans();
-                drop(inner);
-                steers.too_late(RunStatus::Cancelling);
-                // Tools that wait for children are at work until their children end: the poke comes first.
-                self.poke.poke();
-                self.cancel_children(children);
-            }
-        }
-        CancelDecision::Accepted { seq }
+        let seq = inner.delivery.decided();
+        let stopped = match effect {
+            Effect::End(end) => self.finish(inner, end, Ending::Quiet),
+            Effect::Drop | Effect::Record | Effect::Refuse => Stopped {
+                log: self.clone(),
+                children: inner.children.take(),
+                steers: inner.steers.take(),
+                status: RunStatus::Cancelling,
+                ended: None,
+            },
+        };
+        // Tools that wait for children are at work until their children end: the poke comes first.
+        self.poke.poke();
+        (CancelDecision::Accepted { seq }, Some(stopped))
     }
 
     /// Takes a run up as a child. `false`: this one is to stop, or has.
     pub(crate) fn adopt(&self, child: &Arc<RunLog>) -> bool {
         let mut inner = self.lock();
-        if matches!(inner.state, State::Cancelling | State::Ended(_)) || inner.lost.is_some() {
+        let stops = matches!(inner.state(), State::Cancelling | State::Ended(_));
+        if stops || inner.delivery.lost().is_some() {
             return false;
         }
-        inner.children.retain(|(_, child)| child.strong_count() > 0);
-        inner.children.push((child.id, Arc::downgrade(child)));
+        inner.children.add(child);
         true
-    }
-
-    fn cancel_children(&self, children: Vec<Arc<RunLog>>) {
-        let request = CancelRequest::new(CancelReason::Parent(self.id));
-        for child in children {
-            child.cancel(&request);
-        }
     }
 
     /// Ends the run. The first ending wins; `false`: there was one before, or the law does not have this one now.
     pub(crate) fn end(self: &Arc<Self>, ending: Ending) -> bool {
-        let inner = self.lock();
+        let mut inner = self.lock();
         let input = match &ending {
             Ending::Completed(..) => Input::Finished,
             Ending::Failed(..) | Ending::Crashed => Input::Failed,
             Ending::Quiet => Input::Quiet,
         };
-        let (state, effect) = step(inner.state, input);
-        let Effect::End(end) = effect else {
+        let Effect::End(end) = inner.take(input) else {
             return false;
         };
-        self.finish(inner, state, end, ending);
+        let stopped = self.finish(inner, end, ending);
+        self.poke.poke();
+        stop_family(Some(stopped));
         true
     }
 
@@ -128,48 +139,82 @@ impl RunLog {
     fn finish(
         self: &Arc<Self>,
         mut inner: MutexGuard<'_, Inner>,
-        state: State,
         end: End,
         ending: Ending,
-    ) {
+    ) -> Stopped {
         let now = Instant::now();
-        inner.state = state;
         let mut error = None;
-        let words = self.tape.words();
-        let (steers, children) = (inner.steers.take(), inner.orphans());
-        let prices = self.limits().prices.as_ref();
-        for kind in ending::compose(&mut inner, words, now, end, ending, prices) {
+        let children = inner.children.take();
+        for kind in ending::compose(self, &inner, now, end, ending) {
             if let EventKind::Error { error: failure } = &kind {
                 error = Some(failure.clone());
             }
             self.write(&mut inner, now, kind);
         }
-        let span = std::mem::replace(&mut inner.span, Span::none());
-        let status = inner.status;
-        let lost = inner.lost.is_some();
-        let batch = self.next_batch(&mut inner);
-        drop(inner);
+        Stopped {
+            log: self.clone(),
+            children,
+            steers: inner.steers.take(),
+            status: inner.facts.status(),
+            ended: Some(Ended {
+                span: std::mem::replace(&mut inner.span, Span::none()),
+                // A run that the store never had is none: who started it is told so.
+                error: error.filter(|_| !inner.delivery.is_refused()),
+                is_lost: inner.delivery.lost().is_some(),
+                batch: self.next_batch(&mut inner),
+            }),
+        }
+    }
+}
 
-        span.record("status", status.as_str());
-        if let Some(error) = error {
-            span.in_scope(|| tracing::error!(reason = ?error.reason, %error, "the run failed"));
+/// Does what is left to do for a run that stops, and for all that stop with it. By a list, since a family may be deeper
+/// than a stack; and the end of a run is stored when it is decided that all below it stop.
+fn stop_family(first: Option<Stopped>) {
+    let mut stopped: Vec<Stopped> = first.into_iter().collect();
+    let mut next = 0;
+    while let Some(parent) = stopped.get_mut(next) {
+        next += 1;
+        let request = CancelRequest::new(CancelReason::Parent(parent.log.id));
+        let children = std::mem::take(&mut parent.children);
+        for child in children {
+            stopped.extend(child.decide_cancel(child.lock(), &request).1);
         }
-        drop(span);
-        steers.too_late(status);
-        self.poke.poke();
-        self.cancel_children(children);
-        self.host.ended(self);
-        if lost {
-            self.host.settled(self);
+    }
+    for stopped in stopped {
+        stopped.carry_out();
+    }
+}
+
+impl Stopped {
+    fn carry_out(self) {
+        let log = self.log;
+        match self.ended {
+            None => log.env.flush_soon(&log),
+            Some(ended) => {
+                ended.span.record("status", self.status.as_str());
+                if let Some(error) = ended.error {
+                    let reason = error.reason;
+                    ended
+                        .span
+                        .in_scope(|| tracing::error!(?reason, %error, "the run failed"));
+                }
+                drop(ended.span);
+                log.host.ended(&log);
+                if ended.is_lost {
+                    log.host.settled(&log);
+                }
+                log.carry(ended.batch);
+            }
         }
-        self.carry(batch);
+        // It wakes tasks of others, and so comes last.
+        self.steers.too_late(self.status);
     }
 }
 
 impl Inner {
     /// What a cancel at `now` would cut.
-    fn cut(&self, now: Instant) -> Activity {
-        match self.state {
+    fn activity(&self, now: Instant) -> Activity {
+        match self.state() {
             State::Queued => Activity::Pending,
             State::Ready | State::Cancelling | State::Ended(_) => Activity::Starting,
             State::Connecting => Activity::Connecting,
@@ -182,17 +227,5 @@ impl Inner {
             State::Calling => Activity::Tool,
             State::Paused => Activity::Paused,
         }
-    }
-
-    /// Takes out the children that have not ended: they are cancelled with their parent.
-    fn orphans(&mut self) -> Vec<Arc<RunLog>> {
-        let children = std::mem::take(&mut self.children);
-        let left: Vec<_> = children
-            .into_iter()
-            .filter_map(|(_, child)| child.upgrade())
-            .filter(|child| !child.status().is_ended())
-            .collect();
-        self.cut_children.extend(left.iter().map(|child| child.id));
-        left
     }
 }

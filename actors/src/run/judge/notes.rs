@@ -15,32 +15,32 @@ use crate::{
 impl Caller for RunLog {
     fn progress(self: Arc<Self>, call: &Arc<str>, text: Arc<str>) {
         let mut inner = self.lock();
-        // Whoever keeps the context of a call that has its result has nothing to say any more.
-        if !inner.open.is_at_work(call)
-            || !inner.apply(Input::Told)
-            || !self.charge(&mut inner, text.len())
-        {
+        // A call that has its result has nothing to say any more, whatever is kept of its context.
+        if !inner.facts.calls().is_running(call) || !inner.apply(Input::Told) {
             return;
         }
+        let Some(text) = self.progress_that_fits(&inner, text) else {
+            return;
+        };
         let id = call.clone();
         let kind = EventKind::ToolCallProgress(Arc::new(ToolCallProgress { id, text }));
         self.write(&mut inner, Instant::now(), kind);
-        // A tool is not held up by a slow store: `fits` bounds what it can say.
+        // A tool is not held up by a slow store: what it can say is bounded.
         let _ = self.go_on(inner);
     }
 
     fn process(self: Arc<Self>, process: ToolCallProcess) -> BoxFuture<'static, bool> {
         let seq = {
             let mut inner = self.lock();
-            if !inner.open.is_at_work(&process.id)
+            if !inner.facts.calls().is_running(&process.id)
                 || !inner.apply(Input::Told)
-                || !self.charge(&mut inner, process.boot.len())
+                || !self.fits(&inner, process.boot.len())
             {
                 return futures::future::ready(false).boxed();
             }
             let kind = EventKind::ToolCallProcess(Arc::new(process));
             self.write(&mut inner, Instant::now(), kind);
-            let seq = inner.decided;
+            let seq = inner.delivery.decided();
             let _ = self.go_on(inner);
             seq
         };

@@ -1,7 +1,6 @@
-//! Words for a run that is at work.
+//! Messages for a run that is running.
 
 use std::{
-    collections::VecDeque,
     fmt,
     future::Future,
     pin::Pin,
@@ -10,8 +9,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use serde::{Deserialize, Serialize};
-use tokio::{sync::oneshot, time::Instant};
+use tokio::{sync::oneshot::Receiver, time::Instant};
 
 use crate::{
     event::EventKind,
@@ -20,64 +18,9 @@ use crate::{
     run::{
         Run,
         log::{Inner, RunLog},
+        steers::{Steer, SteerOutcome},
     },
-    status::RunStatus,
 };
-
-/// How many words may wait for their place at a time.
-const MOST_WAITING: usize = 64;
-
-/// The answer to [`Run::steer`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "answer", rename_all = "snake_case")]
-pub enum SteerOutcome {
-    /// The model was told, at this position of the log.
-    Applied {
-        /// The position of the `Steered` event.
-        seq: u64,
-    },
-    /// The run has no place for it any more: it had ended, was being cancelled, or is paused.
-    TooLate {
-        /// Where the run stood.
-        status: RunStatus,
-    },
-    /// Too many such words wait already.
-    Full,
-}
-
-/// What was said to a run and not passed on yet.
-#[derive(Debug, Default)]
-pub(in crate::run) struct Steers(VecDeque<Steer>);
-
-#[derive(Debug)]
-struct Steer {
-    message: Arc<Message>,
-    answer: oneshot::Sender<SteerOutcome>,
-}
-
-impl Steers {
-    pub(in crate::run) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How many bytes of words there are.
-    pub(in crate::run) fn bytes(&self) -> u64 {
-        self.0.iter().map(|steer| steer.message.bytes()).sum()
-    }
-
-    /// Takes out all of them. Answered outside the log's lock, since an answer wakes whoever asked.
-    pub(in crate::run) fn take(&mut self) -> Steers {
-        std::mem::take(self)
-    }
-
-    /// Answers that the run has no place for them any more.
-    pub(in crate::run) fn too_late(self, status: RunStatus) {
-        for steer in self.0 {
-            // Whoever asked may not care for the answer.
-            let _ = steer.answer.send(SteerOutcome::TooLate { status });
-        }
-    }
-}
 
 impl Run {
     /// Says something to the run while it is at work. The model is told at the next safe point: together with the results
@@ -147,73 +90,55 @@ impl fmt::Debug for Steering {
 }
 
 impl RunLog {
-    fn steer(&self, message: Message) -> Result<oneshot::Receiver<SteerOutcome>, SteerOutcome> {
+    fn steer(&self, message: Message) -> Result<Receiver<SteerOutcome>, SteerOutcome> {
         let mut inner = self.lock();
-        match inner.state {
+        let takes_more = match inner.state() {
             State::Queued
             | State::Ready
             | State::Connecting
             | State::Waiting
             | State::Streaming
             | State::Resting
-            | State::Calling
-                if inner.lost.is_none() => {}
-            State::Queued
-            | State::Ready
-            | State::Connecting
-            | State::Waiting
-            | State::Streaming
-            | State::Resting
-            | State::Calling
-            | State::Paused
-            | State::Cancelling
-            | State::Ended(_) => {
-                return Err(SteerOutcome::TooLate {
-                    status: inner.status,
-                });
-            }
+            | State::Calling => inner.delivery.lost().is_none(),
+            State::Paused | State::Cancelling | State::Ended(_) => false,
+        };
+        if !takes_more {
+            let status = inner.facts.status();
+            return Err(SteerOutcome::TooLate { status });
         }
-        let room = inner.steers.0.len() < MOST_WAITING;
-        if !room || !self.charge(&mut inner, message.text().len()) {
+        if inner.steers.is_full() || !self.fits(&inner, message.text().len()) {
             return Err(SteerOutcome::Full);
         }
-        let (answer, answered) = oneshot::channel();
-        inner.steers.0.push_back(Steer {
-            message: Arc::new(message),
-            answer,
-        });
-        Ok(answered)
+        Ok(inner.steers.push(message))
     }
 
-    /// Whether the model is to be asked in this turn for no other reason than that somebody has said something. Where
-    /// there is no such turn an answer is whole as it is.
+    /// Whether the model is to be asked in this turn for no other reason than that a message waits. Where there is no
+    /// such turn an answer is whole as it is.
     pub(in crate::run) fn is_steered(&self, turn: u32) -> bool {
         self.has_turn(turn) && !self.lock().steers.is_empty()
     }
 
-    /// Writes down what was said from outside: the model is told.
+    /// Writes down the messages that wait: the model is told.
     pub(in crate::run) fn take_in(&self, inner: &mut Inner, now: Instant) -> TakenIn {
         let mut taken = Vec::new();
-        for Steer { message, answer } in inner.steers.take().0 {
-            let kind = EventKind::Steered {
-                message: message.clone(),
-            };
-            self.write(inner, now, kind);
-            taken.push((message, answer, inner.decided));
+        for steer in inner.steers.take().into_messages() {
+            let message = steer.message.clone();
+            self.write(inner, now, EventKind::Steered { message });
+            taken.push((steer, inner.delivery.decided()));
         }
         TakenIn(taken)
     }
 }
 
-/// Words that were taken in, and who is to be told at which position.
-pub(in crate::run) struct TakenIn(Vec<(Arc<Message>, oneshot::Sender<SteerOutcome>, u64)>);
+/// Messages that were written down, each at its position. Their senders are to be told, outside the log's lock.
+#[must_use]
+pub(in crate::run) struct TakenIn(Vec<(Steer, u64)>);
 
 impl TakenIn {
-    /// Tells whoever said them, outside the log's lock, and answers the words.
-    pub(in crate::run) fn answer(self) -> Vec<Message> {
-        let told = |(message, answer, seq): (Arc<Message>, oneshot::Sender<SteerOutcome>, u64)| {
-            // Whoever asked may not care for the answer.
-            let _ = answer.send(SteerOutcome::Applied { seq });
+    /// Tells the senders, and returns the messages.
+    pub(in crate::run) fn tell(self) -> Vec<Message> {
+        let told = |(steer, seq): (Steer, u64)| {
+            let message = steer.tell(SteerOutcome::Applied { seq });
             Arc::unwrap_or_clone(message)
         };
         self.0.into_iter().map(told).collect()

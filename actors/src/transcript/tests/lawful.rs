@@ -255,14 +255,14 @@ proptest! {
         let mut transcript = Transcript::new();
         for kind in &events {
             transcript.event(kind);
-            prop_assert_eq!(check_format(&transcript.messages()), Ok(()));
+            prop_assert_eq!(check_format(transcript.clone().messages()), Ok(()));
         }
     }
 
     #[test]
     fn whatever_events_come_a_provider_takes_what_is_shown(events in nonsense(), marked: bool) {
         let transcript = fold_all(&events);
-        prop_assert_eq!(check_format(&transcript.messages()), Ok(()));
+        prop_assert_eq!(check_format(transcript.clone().messages()), Ok(()));
         prop_assert_eq!(check_format(&transcript.into_history(marked)), Ok(()));
     }
 

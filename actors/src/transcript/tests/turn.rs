@@ -134,7 +134,7 @@ fn arguments_that_are_no_object_are_shown_in_one() {
         let asked = call_with("a", arguments);
         let transcript = fold([asks(), request(vec![asked.clone()], None, None)]);
         assert_eq!(transcript.open_calls().collect::<Vec<_>>(), [&asked]);
-        let messages = transcript.messages();
+        let messages = transcript.clone().messages().to_vec();
         assert_eq!(*messages[1].calls()[0].arguments, *shown, "{arguments:?}");
     }
 }
@@ -163,7 +163,7 @@ fn open_calls_are_told_in_their_order_and_whether_they_were_begun() {
     transcript.event(&broke("a", ToolFault::Rejected, "no"));
     assert_eq!(open(&transcript), []);
     assert_eq!(
-        lines(&transcript.messages()),
+        lines(transcript.clone().messages()),
         ["model:  a({}) b({}) c({})", "a: no", "b: 2", "c: 3"]
     );
 }
