@@ -75,7 +75,7 @@ async fn help_names_what_there_is() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_in_words() {
+async fn invalid_arguments_are_refused_with_a_reason() {
     for (arguments, code, words) in [
         (&["demo", "--cancel-after", "soon"][..], 2, "ms, s, m or h"),
         (&["demo", "--model", "gpt"], 2, "openai:NAME"),

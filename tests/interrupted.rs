@@ -160,7 +160,7 @@ async fn cancelled(runtime: &Runtime, session: &str, cases: Vec<Case>) -> Arc<Pa
     if let Some(group) = group {
         assert!(
             members(group).is_empty(),
-            "somebody of the program is alive"
+            "a process of the program is alive"
         );
     }
     for (case, receipt) in cases.iter().zip(&partial.receipt.tools) {

@@ -8,7 +8,7 @@
 //! * [`Effect::End`] is returned at most once, and only [`Effect::Refuse`] after it;
 //! * after an accepted cancel no new output is recorded, only results of calls that were running, and the run ends as
 //!   [`End::Cancelled`];
-//! * a request is never retried once its answer has produced text;
+//! * a request is never retried once its answer has produced output;
 //! * from every state that has not ended, a cancel leads to the end without further input from a model or a tool;
 //! * a paused run does no work, so its actor may stop, and a failure of that actor does not fail the run.
 

@@ -220,7 +220,7 @@ async fn whatever_happens_at_a_word_happens_at_a_piece_of_a_call() {
 }
 
 #[tokio::test]
-async fn what_is_to_happen_can_be_kept_to_one_turn() {
+async fn acts_can_be_restricted_to_one_turn() {
     let error = ModelError::new(ModelErrorKind::Connection, "reset");
     let model = caller().fail_at(1, error).only_in_turn(2);
     let mut messages = question();

@@ -77,7 +77,9 @@ fn ask() -> AnyTool {
         "Asks a poet.",
         |_: Nothing, context: ToolContext| async move {
             begun(&context);
-            let runtime = RUNTIME.get().ok_or_else(|| tool_error("there is nobody"))?;
+            let runtime = RUNTIME
+                .get()
+                .ok_or_else(|| tool_error("there is no runtime"))?;
             let run = NewRun::new("Sing.").child_of(&context);
             let run = runtime.start(&poet(), run).await?;
             follow(&run).await;

@@ -1,5 +1,5 @@
-//! Servers that refuse an agent's second request unless they are given back what came with the first answer, and servers
-//! that refuse what they do not know.
+//! Servers that refuse the second request unless it returns what came with the first answer, and servers that refuse
+//! fields that they do not know.
 
 use quell::{
     Agent, EventKind, NewRun, Outcome, Run, Runtime, ToolContext,
@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
-/// What a provider demands of a message of its model that calls tools.
+/// What a provider requires of an assistant message with calls.
 type Rule = fn(&Value) -> Result<(), &'static str>;
 
-/// What a provider sends before it calls `look`, and what it demands later.
+/// What a provider sends before it calls `look`, and what it requires later.
 struct Provider {
     deltas: Vec<Value>,
-    /// What stands in the delta of the call beside the call itself.
+    /// Fields in the delta of the call, beside the call itself.
     extra_content: Option<Value>,
     rule: Rule,
 }
@@ -56,8 +56,8 @@ impl Provider {
         calling.clone().try_for_each(self.rule)
     }
 
-    /// Serves so many requests: the first is answered with a call, the others with words, and each that is against the
-    /// rule is refused.
+    /// Serves so many requests: it answers the first with a call and the others with text, and refuses those that break
+    /// the rule.
     async fn serve(&self, server: &Server, requests: usize) {
         for number in 0..requests {
             let (mut peer, request) = server.request().await;
@@ -74,8 +74,8 @@ impl Provider {
         }
     }
 
-    /// An agent with a tool at this provider asks three times: for the call, after a pause with its result, and in a later
-    /// run of the session. Answers how the two runs ended.
+    /// Asks the provider three times: for the call, after a pause with its result, and in a later run of the session.
+    /// Returns how the two runs ended.
     async fn outcomes(&self, with: fn(OpenAiChatBuilder) -> OpenAiChatBuilder) -> [Outcome; 2] {
         let server = Server::start().await;
         let model = with(OpenAiChat::builder().base_url(server.url()));
@@ -118,7 +118,7 @@ async fn paused(run: &Run) {
     ) {}
 }
 
-/// Whether a message has no field but these.
+/// Whether a message has only these fields.
 fn only(message: &Value, fields: &[&str]) -> bool {
     let known = |name: &String| fields.contains(&name.as_str());
     message.as_object().unwrap().keys().all(known)
@@ -237,7 +237,7 @@ async fn reasoning_that_came_empty_goes_back_empty() {
     provider.is_content().await;
 }
 
-/// Another server of the session's later run: what the first gave is not for it.
+/// Another server gets the session's later run, and must not get what the first one gave.
 #[tokio::test]
 async fn another_provider_is_given_nothing_of_it() {
     let (one, two, runtime) = (Server::start().await, Server::start().await, Runtime::new());

@@ -1,4 +1,4 @@
-//! A file that an older release has written is brought up to date, and everything in it is there: see `old/README.md`.
+//! A file written by an older release is brought up to date and keeps everything: see `old/README.md`.
 
 use std::{fs, path::Path};
 
@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::support::{Folder, all};
 
-/// A copy of the file, which this release has not touched yet.
+/// A fresh copy of the old file.
 fn old() -> Folder {
     let folder = Folder::new();
     let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sqlite/old/f823b6f.db");
@@ -25,7 +25,7 @@ fn old() -> Folder {
     folder
 }
 
-/// The run that was asked this.
+/// The run with this input.
 async fn asked(store: &SqliteStore, words: &str) -> RunHead {
     for head in store.runs(RunQuery::default()).await.unwrap() {
         let events = all(store, head.run_id).await;
@@ -48,7 +48,7 @@ async fn what_an_older_release_stored_is_listed_and_read() {
     for head in &heads {
         let events = all(&store, head.run_id).await;
         assert_eq!(events.len() as u64, head.last);
-        // Its head is the fold of its events, also of what its row did not say.
+        // Its head is the fold of its events, including what its row did not store.
         let EventKind::Started(started) = &events[0].kind else {
             panic!("{:?}", events[0]);
         };
@@ -172,7 +172,7 @@ async fn its_runs_go_on_and_its_sessions_take_new_ones() {
     let of_ann = store.runs(RunQuery::user("ann")).await.unwrap();
     assert_eq!(of_ann.len(), 1);
 
-    // And all of it is there when it is opened once more.
+    // All of it is still there after reopening.
     drop(runtime);
     store.close().await;
     let store = folder.open();

@@ -144,7 +144,7 @@ fn a_cancel_leads_to_the_end_from_every_state() {
 }
 
 #[test]
-fn what_is_paused_only_goes_on_or_is_cancelled() {
+fn a_paused_run_is_only_continued_or_cancelled() {
     for input in INPUTS {
         let (_, effect) = step(S::Paused, input);
         let lawful = matches!(input, I::Continues | I::Cancel);

@@ -68,7 +68,7 @@ pub(crate) enum Flaw {
     LosesTheUsage,
     LosesTheCut,
     OldestFirstIsIgnored,
-    /// The next page has what is older, whichever way the list goes.
+    /// The next page has older entries, whatever the order of the list.
     OldestFirstPagesBack,
     ListIgnoresUser,
     ListIgnoresStatuses,
@@ -104,7 +104,7 @@ pub(crate) enum Flaw {
     /// The newest run is the one that was appended last.
     NewestIsTheLast,
     DeletedRunTakesTheUsage,
-    /// What a patch leaves out is taken away.
+    /// Fields that a patch leaves out are removed.
     PutTakesTheRest,
     StateIsForgotten,
     UserCannotBeTakenAway,

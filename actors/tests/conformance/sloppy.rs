@@ -1,4 +1,4 @@
-//! A store that is right but for one flaw.
+//! A store that is correct except for one flaw.
 
 mod lists;
 mod runs;
@@ -33,7 +33,7 @@ pub(crate) struct Sloppy {
 struct State {
     runs: HashMap<RunId, Kept>,
     sessions: HashMap<Arc<str>, SessionHead>,
-    /// What was deleted, for the flaws that remember it.
+    /// Deleted runs, for the flaws that keep them.
     graves: HashMap<RunId, Kept>,
 }
 
@@ -54,7 +54,7 @@ impl Sloppy {
         }
     }
 
-    /// Looks at the run, and writes what should be there some time later.
+    /// Reads the run, and writes the result some time later.
     async fn in_two_steps(
         &self,
         run: RunId,
@@ -76,7 +76,7 @@ impl Sloppy {
         Ok(answer)
     }
 
-    /// Does something, or not, and may be in doubt about it.
+    /// Makes a change or not, and may report an unknown outcome.
     fn in_doubt<T, E>(
         &self,
         unknown: impl Fn(Arc<str>) -> E,

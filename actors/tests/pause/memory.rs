@@ -201,7 +201,7 @@ async fn a_runtime_may_be_dropped_and_its_paused_runs_stay() {
     // Nothing holds the model any more.
     drop(agent);
     settle().await;
-    assert_eq!(Arc::strong_count(&alive), 1, "a model is kept for nobody");
+    assert_eq!(Arc::strong_count(&alive), 1, "nothing keeps the model");
 }
 
 #[tokio::test(start_paused = true)]

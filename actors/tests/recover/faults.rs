@@ -60,7 +60,7 @@ async fn a_run_whose_settling_stays_in_doubt_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_doubt_that_passes_is_none() {
+async fn an_unknown_outcome_that_is_settled_in_time_is_no_failure() {
     let store = SharedStore::new();
     let id = on(&store)
         .await

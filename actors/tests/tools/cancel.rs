@@ -132,7 +132,7 @@ async fn a_call_that_does_not_use_its_time_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_of_zero_is_none() {
+async fn a_grace_or_a_limit_of_zero_gives_no_time() {
     let limits = Limits {
         cancel_limit: Duration::ZERO,
         ..Limits::default()

@@ -70,7 +70,7 @@ async fn a_cost_is_cut_within_one_chunk() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_money_is_none_and_what_is_free_costs_nothing() {
+async fn a_cost_limit_of_zero_allows_only_free_models() {
     for most in [0, 5] {
         let model = Storyteller::new("never");
         let probe = model.probe();

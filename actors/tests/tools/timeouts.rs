@@ -119,7 +119,7 @@ async fn each_call_has_its_own_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_time_is_none_and_all_the_time_is_no_limit() {
+async fn a_timeout_of_zero_ends_a_call_at_once_and_the_largest_never_does() {
     let (told, took) = {
         let alive = Alive::default();
         let tool = waits("waits", &Gate::new(), &alive, OnCancel::Drop);

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_told_whole() {
+    fn output_that_fits_is_kept_whole() {
         assert_eq!(kept(8, &["abcd", "efgh"]), ("abcdefgh".into(), 0));
         assert_eq!(kept(8, &["abcdefgh"]), ("abcdefgh".into(), 0));
         assert_eq!(kept(8, &[]), (String::new(), 0));
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn of_more_the_first_and_the_last_are_told() {
+    fn of_longer_output_the_beginning_and_the_end_are_kept() {
         let told = |bytes| (format!("abcd\n[.. {bytes} bytes left out ..]\nwxyz"), bytes);
         assert_eq!(kept(8, &["abcdefghwxyz"]), told(4));
         assert_eq!(kept(8, &["ab", "cdefgh", "w", "xyz"]), told(4));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn no_character_is_told_in_half() {
+    fn no_character_is_cut_in_half() {
         let told = |head, bytes, tail| {
             (
                 format!("{head}\n[.. {bytes} bytes left out ..]\n{tail}"),

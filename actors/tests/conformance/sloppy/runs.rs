@@ -80,7 +80,7 @@ impl State {
         Ok(last)
     }
 
-    /// A run of which nothing is stored yet, unless one must not begin so. `None`: it is taken as done.
+    /// A run without stored events, unless it must not start like this. `None`: the append counts as done.
     fn begin(
         &mut self,
         flaw: Flaw,
@@ -125,7 +125,7 @@ impl State {
             events: Vec::new(),
         };
         if !events.is_empty() {
-            // What is left of the old run shows behind what the new one says.
+            // Events of the old run remain behind those of the new one.
             kept.events = new.iter().cloned().chain(events).collect();
             kept.batch = batch;
         }
@@ -244,7 +244,7 @@ impl Kept {
             Flaw::UpdatedIsCreated => head.updated_at = head.created_at,
             Flaw::LosesTheUser => head.user_id = None,
             Flaw::LosesTheParent => head.parent = None,
-            // What is there stays: only the numbers are gone.
+            // The rest stays: only the numbers are removed.
             Flaw::LosesTheUsage => head.usage = head.usage.map(|_| Usage::default()),
             Flaw::LosesTheCut => head.cut = None,
             _ => {}

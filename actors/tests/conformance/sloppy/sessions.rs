@@ -1,4 +1,4 @@
-//! Sessions: what runs say of them, what is put to them, and lists.
+//! Sessions: what runs add to them, patches, and lists.
 
 use std::{cmp::Reverse, sync::Arc};
 
@@ -13,7 +13,7 @@ use super::State;
 use crate::flaw::Flaw;
 
 impl State {
-    /// Makes the session of a run, and has it take in what the run said.
+    /// Creates the session of a run, and adds what the run's events say.
     pub(super) fn note(&mut self, flaw: Flaw, run: RunId, new: &[RunEvent]) {
         let Some(id) = self.runs[&run].session_id.clone() else {
             return;
