@@ -198,6 +198,32 @@ impl Fleet {
         Ok(seen.saturating_duration_since(asked))
     }
 
+    /// Cancels these runs in one loop that waits for nothing. Returns how long each took until its reader saw the end, and
+    /// how long it was from the first cancel until the last of them had.
+    pub(crate) async fn cancel_each(
+        &mut self,
+        numbers: std::ops::Range<usize>,
+    ) -> Result<(Vec<Duration>, Duration)> {
+        let begun = Instant::now();
+        let mut asked = Vec::with_capacity(numbers.len());
+        for number in numbers.clone() {
+            asked.push(Instant::now());
+            match self.stops.get(number).ok_or("there is no such run")? {
+                Stop::Quell(run) => drop(run.cancel()),
+                Stop::Control(token) => token.cancel(),
+            }
+        }
+        let (mut took, mut last) = (Vec::with_capacity(asked.len()), begun);
+        for _ in numbers.clone() {
+            let (who, seen) = self.next_end().await?;
+            let asked = who.checked_sub(numbers.start).and_then(|at| asked.get(at));
+            let asked = asked.ok_or("a run ended that was not cancelled")?;
+            took.push(seen.saturating_duration_since(*asked));
+            last = last.max(seen);
+        }
+        Ok((took, last.saturating_duration_since(begun)))
+    }
+
     /// Cancels every run, and answers how long it took until all readers had seen the end.
     pub(crate) async fn cancel_all(&mut self) -> Result<Duration> {
         let asked = Instant::now();

@@ -1,10 +1,12 @@
 //! The rows of the table.
 
+mod burst;
 mod cancel_all;
 mod cancels;
 mod chunk;
 #[cfg(feature = "http-models")]
 mod close;
+mod fair;
 #[cfg(feature = "http-models")]
 mod http;
 mod memory;
@@ -29,6 +31,8 @@ pub(crate) const ALL: &[(&str, Row)] = &[
     ("silent", cancels::silent),
     #[cfg(feature = "http-models")]
     ("close", close::row),
+    ("fair", fair::row),
+    ("burst", burst::row),
     ("all", cancel_all::row),
     ("memory", memory::row),
     ("many", cancels::many),

@@ -59,7 +59,7 @@ impl Stories {
 }
 
 /// The control's loop over the simulated model.
-pub(crate) async fn tell(story: Storyteller, reader: Sender<Arc<str>>) {
+pub(crate) async fn tell(story: impl Model, reader: Sender<Arc<str>>) {
     let request = ModelRequest::new([Message::user(INPUT)]);
     let mut chunks = pin!(story.stream(request));
     while let Some(Ok(chunk)) = chunks.next().await {
