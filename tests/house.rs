@@ -201,6 +201,8 @@ const KNOWN_IN_ONE_PLACE: &[(&str, &[&str], &str)] = &[
         &[
             "actors/src/run.rs",
             "actors/src/run/actor.rs",
+            "actors/src/run/messages.rs",
+            "actors/src/run/poke.rs",
             "actors/src/run/subscribe.rs",
             "actors/src/runtime.rs",
             "actors/src/runtime/",
@@ -216,11 +218,12 @@ const KNOWN_IN_ONE_PLACE: &[(&str, &[&str], &str)] = &[
         "tokio.spawn(",
         &[
             "actors/src/run/flush.rs",
+            "actors/src/run/messages.rs",
             "actors/src/run/subscribe.rs",
             "actors/src/run/call_tasks.rs",
             "actors/src/runtime/timer.rs",
         ],
-        "appends, calls of tools and timers are tasks, and each has an owner",
+        "appends, calls of tools, timers and replies are tasks, and each has an owner",
     ),
     (
         "SystemTime::now",
@@ -238,6 +241,7 @@ const KNOWN_IN_ONE_PLACE: &[(&str, &[&str], &str)] = &[
             "actors/src/run.rs",
             "actors/src/run/actor.rs",
             "actors/src/run/flush.rs",
+            "actors/src/run/messages.rs",
             "actors/src/run/waiters.rs",
             "actors/src/tool/any.rs",
         ],

@@ -12,6 +12,7 @@ mod facts;
 mod flush;
 pub(crate) mod judge;
 pub(crate) mod log;
+mod messages;
 mod open_calls;
 mod poke;
 mod restore;
@@ -31,9 +32,9 @@ use ractor::{ActorRef, Message};
 use self::log::RunLog;
 pub use self::{
     cancel::Cancel, cancel_on_drop::CancelOnDrop, events::EventStream, judge::Steering,
-    steers::SteerOutcome, subscribe::Delivery,
+    messages::RunMessage, steers::SteerOutcome, subscribe::Delivery,
 };
-pub(crate) use self::{subscribe::feed, work::LoadHistory};
+pub(crate) use self::{messages::reply, subscribe::feed, work::LoadHistory};
 use crate::{
     cancel::CancelRequest, error::EventsError, id::RunId, outcome::Outcome, status::RunStatus,
 };

@@ -10,6 +10,7 @@ mod effects;
 mod history;
 mod launch;
 mod lookup;
+mod messages;
 mod paused;
 mod reads;
 mod recover;
@@ -32,6 +33,7 @@ pub use self::{
     builder::RuntimeBuilder,
     cancel::Scope,
     continue_run::Decisions,
+    messages::{RuntimeMessage, Subscriber},
     recover::Recovered,
     shutdown::{Shutdown, ShutdownReport},
     start::NewRun,
@@ -60,11 +62,15 @@ pub struct Runtime {
 /// What the clones of a runtime share, and nobody else.
 struct Owner {
     registry: Arc<Registry>,
+    /// The runtime ends with its last run when this is dropped.
+    keeps: bool,
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.registry.abandon();
+        if self.keeps {
+            self.registry.abandon();
+        }
     }
 }
 

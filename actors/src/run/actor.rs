@@ -2,13 +2,14 @@
 //!
 //! The trap of actor systems is a handler that awaits the model: the mailbox is deaf until the model speaks. Here one
 //! `Drive` message polls the work raced against the run's [`Poke`](super::poke::Poke), control first, and leaves when the
-//! run is over or after a burst of chunks, so that ractor gets its turn. There are two ways to wait, with one poll
+//! run is over or after a burst of chunks, so that others get their turn. There are two ways to wait, with one poll
 //! function under both:
 //!
-//! * **inline** (runs under the runtime's own supervisor): the handler awaits. The cheapest way, and `kill` still takes
-//!   effect at the await. A native `stop` would have to wait for the handler, but nobody outside is given a reference.
-//! * **by mailbox** (runs under a supervisor of somebody else): the handler never awaits. It polls once with a waker that
-//!   casts the next `Drive`, so that the mailbox is always free and a native `stop` is heard at once.
+//! * **inline**, while nobody else has a reference to the actor: the handler awaits. The cheapest way; a cancel reaches
+//!   it by a poke, and a `kill` still takes effect at the await.
+//! * **by mailbox**, from the moment somebody else has one: the handler never waits for the work. It polls once with a
+//!   waker that casts the next `Drive`, so that the mailbox is always free, and a message or a native `stop` is taken at
+//!   once. A linked run waits so from the start, since its supervisor has a reference.
 //!
 //! Nothing that must be dropped lives in the actor's `State`, which ractor hands to the supervisor: the work and the
 //! guard that ends the log are fields of the actor value, which is dropped at once however the actor ends.
@@ -30,6 +31,7 @@ use super::{
     drive::{Burst, Driver},
     ending::Ending,
     log::RunLog,
+    messages::RunMessage,
     verdict::Stop,
     work::LoadHistory,
 };
@@ -110,29 +112,59 @@ pub(crate) fn quietly_drop<T>(value: T) -> Result<(), String> {
         .map_err(|panic| format!("the model panicked when dropped: {}", last_words(panic)))
 }
 
-/// The only message: go on.
-pub(crate) struct Drive;
-
-/// How the actor waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WaitMode {
-    Inline,
-    ByMailbox,
-}
-
 /// The actor of one run.
 pub(crate) struct RunActor {
     guard: Guard,
-    waiting: WaitMode,
+    /// Somebody else knows the actor from the start.
+    shared: bool,
     mailbox: OnceLock<Arc<Mailbox>>,
 }
 
 impl RunActor {
-    pub(crate) fn new(guard: Guard, waiting: WaitMode) -> RunActor {
+    pub(crate) fn new(guard: Guard, shared: bool) -> RunActor {
         RunActor {
             guard,
-            waiting,
+            shared,
             mailbox: OnceLock::new(),
+        }
+    }
+
+    /// Drives the work for one burst.
+    async fn drive(&self, me: &ActorRef<RunMessage>) {
+        // A run that is over may still find a `Drive` in its mailbox.
+        let Some(mut driver) = self.guard.take() else {
+            return;
+        };
+        let burst = if self.guard.log.poke.is_shared() {
+            self.poll_by_mailbox(me, &mut driver)
+        } else {
+            // While the handler awaits, the work is in the handler's own future, and goes with it when it is killed.
+            Poll::Ready(poll_fn(|cx| self.poll_inline(&mut driver, cx)).await)
+        };
+        match burst {
+            Poll::Ready(Burst::Over(ending)) => self.finish(me, driver, ending),
+            Poll::Ready(Burst::Pause) => self.pause(me, driver),
+            Poll::Ready(Burst::Again) => {
+                self.guard.put(driver);
+                // ractor takes the next message at once, so a model that is always ready would keep its thread.
+                yield_now().await;
+                match self.mailbox.get() {
+                    Some(mailbox) => mailbox.wake_by_ref(),
+                    // On an actor that is drained the cast fails, and the drain ends the run.
+                    None => drop(me.cast(RunMessage::DRIVE)),
+                }
+            }
+            Poll::Pending => {
+                self.guard.put(driver);
+                // The work has woken itself already: its next `Drive` would be taken at once, as above.
+                let queued = self
+                    .mailbox
+                    .get()
+                    .is_some_and(|mailbox| mailbox.is_queued());
+                if queued {
+                    yield_now().await;
+                }
+            }
         }
     }
 
@@ -144,8 +176,16 @@ impl RunActor {
         })
     }
 
+    /// The same, until somebody else has a reference to the actor.
+    fn poll_inline(&self, driver: &mut Driver, cx: &mut Context<'_>) -> Poll<Burst> {
+        match Self::poll(driver, cx) {
+            Poll::Pending if self.guard.log.poke.is_shared() => Poll::Ready(Burst::Again),
+            burst @ (Poll::Ready(_) | Poll::Pending) => burst,
+        }
+    }
+
     /// Polls without waiting: whatever wakes the work casts the next `Drive`.
-    fn poll_by_mailbox(&self, me: &ActorRef<Drive>, driver: &mut Driver) -> Poll<Burst> {
+    fn poll_by_mailbox(&self, me: &ActorRef<RunMessage>, driver: &mut Driver) -> Poll<Burst> {
         let mailbox = self.mailbox.get_or_init(|| {
             Arc::new(Mailbox {
                 actor: me.clone(),
@@ -158,7 +198,7 @@ impl RunActor {
     }
 
     /// Ends the run: first everything that works for it is dropped, then the log is told.
-    fn finish(&self, me: &ActorRef<Drive>, driver: Box<Driver>, ending: Ending) {
+    fn finish(&self, me: &ActorRef<RunMessage>, driver: Box<Driver>, ending: Ending) {
         let ending = match (quietly_drop(driver), ending) {
             (Ok(()), ending) | (Err(_), ending @ Ending::Failed(..)) => ending,
             // What the model said is whole, and the fault is in the log of the process.
@@ -171,11 +211,11 @@ impl RunActor {
             }
         };
         self.guard.log.end(ending);
-        me.stop(None);
+        leave(me);
     }
 
     /// Pauses the run: nobody works for it from here on. One that was to stop meanwhile ends instead.
-    fn pause(&self, me: &ActorRef<Drive>, driver: Box<Driver>) {
+    fn pause(&self, me: &ActorRef<RunMessage>, driver: Box<Driver>) {
         let agent = driver.work().agent().clone();
         let dropped = quietly_drop(driver);
         // Before the pause is decided: in the next moment the run may have another actor.
@@ -191,65 +231,43 @@ impl RunActor {
                     (Err(fault), _) => Ending::Failed(ErrorReason::Panicked, fault),
                 });
         }
-        me.stop(None);
+        leave(me);
     }
 }
 
 impl Actor for RunActor {
-    type Msg = Drive;
+    type Msg = RunMessage;
     type State = ();
     type Arguments = ();
 
-    async fn pre_start(&self, me: ActorRef<Drive>, (): ()) -> Result<(), ActorProcessingErr> {
-        me.cast(Drive)?;
+    async fn pre_start(&self, me: ActorRef<RunMessage>, (): ()) -> Result<(), ActorProcessingErr> {
+        self.guard.log.poke.meet(&me, self.shared);
+        me.cast(RunMessage::DRIVE)?;
         Ok(())
     }
 
     async fn handle(
         &self,
-        me: ActorRef<Drive>,
-        Drive: Drive,
+        me: ActorRef<RunMessage>,
+        message: RunMessage,
         (): &mut (),
     ) -> Result<(), ActorProcessingErr> {
-        // A run that is over may still find a `Drive` in its mailbox.
-        let Some(mut driver) = self.guard.take() else {
-            return Ok(());
-        };
-        let burst = match self.waiting {
-            // While the handler awaits, the work is in the handler's own future, and goes with it when it is killed.
-            WaitMode::Inline => Poll::Ready(poll_fn(|cx| Self::poll(&mut driver, cx)).await),
-            WaitMode::ByMailbox => self.poll_by_mailbox(&me, &mut driver),
-        };
-        match burst {
-            Poll::Ready(Burst::Over(ending)) => self.finish(&me, driver, ending),
-            Poll::Ready(Burst::Pause) => self.pause(&me, driver),
-            Poll::Ready(Burst::Again) => {
-                self.guard.put(driver);
-                // ractor takes the next message at once, so a model that is always ready would keep its thread.
-                yield_now().await;
-                match self.mailbox.get() {
-                    Some(mailbox) => mailbox.wake_by_ref(),
-                    // On an actor that is drained the cast fails, and the drain ends the run.
-                    None => drop(me.cast(Drive)),
-                }
-            }
-            Poll::Pending => {
-                self.guard.put(driver);
-                // The work has woken itself already: its next `Drive` would be taken at once, as above.
-                if self
-                    .mailbox
-                    .get()
-                    .is_some_and(|mailbox| mailbox.is_queued())
-                {
-                    yield_now().await;
-                }
+        match message {
+            RunMessage::Drive(_) => self.drive(&me).await,
+            // What is decided there wakes the work.
+            RunMessage::Cancel(_) | RunMessage::CancelAndReply(..) | RunMessage::Steer(..) => {
+                self.guard.log.obey(message);
             }
         }
         Ok(())
     }
 
     /// A graceful stop from outside is a cancel, and tools are treated as by any other. A kill cuts it short.
-    async fn post_stop(&self, _: ActorRef<Drive>, (): &mut ()) -> Result<(), ActorProcessingErr> {
+    async fn post_stop(
+        &self,
+        _: ActorRef<RunMessage>,
+        (): &mut (),
+    ) -> Result<(), ActorProcessingErr> {
         if self.guard.left.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -274,9 +292,17 @@ impl Actor for RunActor {
     }
 }
 
+/// Ends an actor that has nothing left to do. What it was sent before is taken first, so that a cancel which meets a pause
+/// is not lost; from here on a `cast` fails.
+fn leave(me: &ActorRef<RunMessage>) {
+    if me.drain().is_err() {
+        me.stop(None);
+    }
+}
+
 /// Wakes an actor by its mailbox, with one `Drive` at a time.
 struct Mailbox {
-    actor: ActorRef<Drive>,
+    actor: ActorRef<RunMessage>,
     queued: AtomicBool,
 }
 
@@ -294,7 +320,7 @@ impl Wake for Mailbox {
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.queued.swap(true, Ordering::AcqRel) {
             // An actor that has ended needs no waking.
-            let _ = self.actor.cast(Drive);
+            let _ = self.actor.cast(RunMessage::DRIVE);
         }
     }
 }

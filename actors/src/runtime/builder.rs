@@ -123,7 +123,10 @@ impl RuntimeBuilder {
         let registry = Registry::new(self.config, store);
         supervisor::spawn(&registry, self.parent);
         let runtime = Runtime {
-            owner: Arc::new(Owner { registry }),
+            owner: Arc::new(Owner {
+                registry,
+                keeps: true,
+            }),
         };
         for agent in &self.agents {
             runtime.add_agent(agent);

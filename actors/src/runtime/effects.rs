@@ -10,6 +10,7 @@ use ractor::MessagingErr;
 use super::{
     desk::{Desk, Effect},
     launch::{Launch, SupervisorMsg},
+    messages::RuntimeMessage,
     paused::PausedRun,
     registry::{Registry, RunEntry, Runs},
     timer::Timer,
@@ -207,7 +208,7 @@ impl Registry {
     /// Hands a run to the supervisor.
     fn launch(&self, launch: Launch) {
         launch.log().admit();
-        let message = SupervisorMsg::Launch(Box::new(launch));
+        let message = RuntimeMessage::own(SupervisorMsg::Launch(Box::new(launch)));
         let refused = match self.supervisor.get() {
             Some(supervisor) => supervisor.cast(message).err(),
             None => Some(MessagingErr::SendErr(message)),

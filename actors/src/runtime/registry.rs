@@ -16,7 +16,8 @@ use super::{
     RuntimeConfig,
     agents::Agents,
     desk::{Bounds, Desk, Intents},
-    launch::{Launch, SupervisorMsg},
+    launch::Launch,
+    messages::RuntimeMessage,
     paused::{PAUSED, PausedRun},
     reads::Reads,
     timer::Timer,
@@ -42,7 +43,7 @@ const CHANGES: usize = 4096;
 pub(super) struct Registry {
     pub(super) config: RuntimeConfig,
     pub(super) env: Arc<RuntimeEnv>,
-    pub(super) supervisor: OnceLock<ActorRef<SupervisorMsg>>,
+    pub(super) supervisor: OnceLock<ActorRef<RuntimeMessage>>,
     /// Told whenever a run is gone.
     pub(super) gone: Notify,
     pub(super) changes: broadcast::Sender<StatusChange>,

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
-use super::{Runtime, launch::SupervisorMsg};
+use super::{Runtime, launch::SupervisorMsg, messages::RuntimeMessage};
 use crate::{
     cancel::{CancelReason, CancelRequest},
     outcome::ErrorReason,
@@ -116,7 +116,8 @@ impl Runtime {
             return;
         };
         // Answered with an error when the supervisor is gone, which is what is wanted.
-        let _ = supervisor.call(SupervisorMsg::KillAll, Some(within)).await;
+        let kill_all = |port| RuntimeMessage::own(SupervisorMsg::KillAll(port));
+        let _ = supervisor.call(kill_all, Some(within)).await;
         supervisor.stop(None);
         let _ = supervisor.wait(Some(within)).await;
     }

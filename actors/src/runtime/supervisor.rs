@@ -15,16 +15,13 @@ use ractor::{
 
 use super::{
     launch::{Launch, SupervisorMsg},
+    messages::{RuntimeMessage, obey},
     registry::Registry,
 };
 use crate::{
     cancel::{CancelReason, CancelRequest},
     outcome::ErrorReason,
-    run::{
-        actor::{RunActor, WaitMode},
-        ending::Ending,
-        log::RunLog,
-    },
+    run::{actor::RunActor, ending::Ending, log::RunLog},
     status::RunStatus,
 };
 
@@ -64,14 +61,14 @@ impl Drop for Supervisor {
 }
 
 impl Actor for Supervisor {
-    type Msg = SupervisorMsg;
+    type Msg = RuntimeMessage;
     /// The runs whose actors are our children.
     type State = HashMap<ActorId, Child>;
     type Arguments = ();
 
     async fn pre_start(
         &self,
-        _: ActorRef<SupervisorMsg>,
+        _: ActorRef<RuntimeMessage>,
         (): (),
     ) -> Result<Self::State, ActorProcessingErr> {
         Ok(HashMap::new())
@@ -79,13 +76,14 @@ impl Actor for Supervisor {
 
     async fn handle(
         &self,
-        me: ActorRef<SupervisorMsg>,
-        message: SupervisorMsg,
+        me: ActorRef<RuntimeMessage>,
+        message: RuntimeMessage,
         children: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
-            SupervisorMsg::Launch(launch) => launch_run(&me, *launch, children).await,
-            SupervisorMsg::KillAll(reply) => {
+        match obey(&self.registry, message) {
+            None => {}
+            Some(SupervisorMsg::Launch(launch)) => launch_run(&me, *launch, children).await,
+            Some(SupervisorMsg::KillAll(reply)) => {
                 for child in me.get_cell().get_children() {
                     child.kill();
                 }
@@ -98,7 +96,7 @@ impl Actor for Supervisor {
     /// ractor's default would stop the supervisor when any run ends.
     async fn handle_supervisor_evt(
         &self,
-        _: ActorRef<SupervisorMsg>,
+        _: ActorRef<RuntimeMessage>,
         event: SupervisionEvent,
         children: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
@@ -123,7 +121,7 @@ impl Actor for Supervisor {
     /// an actor that stops, and their guards end the runs.
     async fn post_stop(
         &self,
-        _: ActorRef<SupervisorMsg>,
+        _: ActorRef<RuntimeMessage>,
         _: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
         self.registry.close();
@@ -140,7 +138,7 @@ impl Actor for Supervisor {
 
 /// Spawns the actor of one run. Never fails: a run that gets no actor is ended by its guard.
 async fn launch_run(
-    me: &ActorRef<SupervisorMsg>,
+    me: &ActorRef<RuntimeMessage>,
     launch: Launch,
     children: &mut HashMap<ActorId, Child>,
 ) {
@@ -148,13 +146,10 @@ async fn launch_run(
         guard, supervisor, ..
     } = launch;
     let (log, left) = (guard.log().clone(), guard.left());
-    let (parent, waiting) = match supervisor {
-        Some(foreign) => (foreign, WaitMode::ByMailbox),
-        None => (me.get_cell(), WaitMode::Inline),
-    };
-    let actor = RunActor::new(guard, waiting);
-    match Actor::spawn_linked(None, actor, (), parent).await {
-        Ok((actor, _)) if waiting == WaitMode::Inline => {
+    let linked = supervisor.is_some();
+    let parent = supervisor.unwrap_or_else(|| me.get_cell());
+    match Actor::spawn_linked(None, RunActor::new(guard, linked), (), parent).await {
+        Ok((actor, _)) if !linked => {
             children.insert(actor.get_id(), Child { log, left });
         }
         Ok(_) => {}

@@ -68,7 +68,7 @@ impl Load {
     async fn stored(&self, scratch: &Scratch) -> Result<Fleet> {
         let stories = Load::stories();
         let agent = |number| Agent::new("storyteller", stories.number(number));
-        Fleet::on(scratch.runtime(self.runs)?, self.runs, None, agent).await
+        Fleet::on(scratch.runtime(self.runs).await?, self.runs, None, agent).await
     }
 
     /// The median, and the last, in seconds.
@@ -78,7 +78,7 @@ impl Load {
         let cancels = self.cancels;
         let burst = tokio::spawn(async move {
             let took = fleet.cancel_each(0..cancels).await?;
-            Result::Ok((fleet, took))
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>((fleet, took))
         });
         let (mut fleet, (took, last)) = burst.await??;
         fleet.cancel_all().await?;
