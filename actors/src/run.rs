@@ -1,6 +1,7 @@
 //! One run, as whoever started it holds it.
 
 pub(crate) mod actor;
+pub(crate) mod alarm;
 mod call_tasks;
 mod cancel;
 mod cancel_on_drop;

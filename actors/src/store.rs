@@ -6,18 +6,20 @@ mod head;
 mod memory;
 mod query;
 mod session;
+mod twin;
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{future::Future, sync::Arc};
 
-use futures::{FutureExt, future::BoxFuture};
-
-pub(crate) use self::events::Tape;
 pub use self::{
     events::Events,
     head::RunHead,
     memory::MemoryStore,
     query::{RunQuery, SessionOrder, SessionQuery},
     session::{SessionData, SessionHead, SessionPatch},
+};
+pub(crate) use self::{
+    events::Tape,
+    twin::{DynStore, InTokio},
 };
 pub use crate::status::StatusSet;
 use crate::{
@@ -243,145 +245,4 @@ pub enum WriteError {
     /// It was surely not done.
     #[error("the store is unavailable: {0}")]
     Unavailable(Arc<str>),
-}
-
-/// The object-safe twin of [`Store`].
-pub(crate) trait DynStore: Send + Sync {
-    fn append_now(
-        &self,
-        run: RunId,
-        expected: Expected,
-        batch: BatchId,
-        events: &Events,
-    ) -> Option<Result<u64, AppendError>>;
-    fn append(
-        self: Arc<Self>,
-        run: RunId,
-        expected: Expected,
-        batch: BatchId,
-        events: Events,
-    ) -> BoxFuture<'static, Result<u64, AppendError>>;
-    fn head(self: Arc<Self>, run: RunId) -> BoxFuture<'static, Result<Option<RunHead>, ReadError>>;
-    fn read(
-        self: Arc<Self>,
-        run: RunId,
-        after: u64,
-        limit: usize,
-    ) -> BoxFuture<'static, Result<Vec<RunEvent>, ReadError>>;
-    fn runs(
-        self: Arc<Self>,
-        query: RunQuery,
-    ) -> BoxFuture<'static, Result<Vec<RunHead>, ReadError>>;
-    fn session(
-        self: Arc<Self>,
-        id: Arc<str>,
-    ) -> BoxFuture<'static, Result<Option<SessionHead>, ReadError>>;
-    fn sessions(
-        self: Arc<Self>,
-        query: SessionQuery,
-    ) -> BoxFuture<'static, Result<Vec<SessionHead>, ReadError>>;
-    fn count_sessions(
-        self: Arc<Self>,
-        query: SessionQuery,
-    ) -> BoxFuture<'static, Result<u64, ReadError>>;
-    fn put_session(
-        self: Arc<Self>,
-        id: Arc<str>,
-        patch: SessionPatch,
-        at: Timestamp,
-    ) -> BoxFuture<'static, Result<(), WriteError>>;
-    fn delete_run(self: Arc<Self>, run: RunId) -> BoxFuture<'static, Result<bool, WriteError>>;
-    fn delete_session(
-        self: Arc<Self>,
-        id: Arc<str>,
-    ) -> BoxFuture<'static, Result<bool, WriteError>>;
-}
-
-impl<S: Store> DynStore for S {
-    fn append_now(
-        &self,
-        run: RunId,
-        expected: Expected,
-        batch: BatchId,
-        events: &Events,
-    ) -> Option<Result<u64, AppendError>> {
-        Store::append_now(self, run, expected, batch, events)
-    }
-
-    fn append(
-        self: Arc<Self>,
-        run: RunId,
-        expected: Expected,
-        batch: BatchId,
-        events: Events,
-    ) -> BoxFuture<'static, Result<u64, AppendError>> {
-        async move { Store::append(&*self, run, expected, batch, events).await }.boxed()
-    }
-
-    fn head(self: Arc<Self>, run: RunId) -> BoxFuture<'static, Result<Option<RunHead>, ReadError>> {
-        async move { Store::head(&*self, run).await }.boxed()
-    }
-
-    fn read(
-        self: Arc<Self>,
-        run: RunId,
-        after: u64,
-        limit: usize,
-    ) -> BoxFuture<'static, Result<Vec<RunEvent>, ReadError>> {
-        async move { Store::read(&*self, run, after, limit).await }.boxed()
-    }
-
-    fn runs(
-        self: Arc<Self>,
-        query: RunQuery,
-    ) -> BoxFuture<'static, Result<Vec<RunHead>, ReadError>> {
-        async move { Store::runs(&*self, query).await }.boxed()
-    }
-
-    fn session(
-        self: Arc<Self>,
-        id: Arc<str>,
-    ) -> BoxFuture<'static, Result<Option<SessionHead>, ReadError>> {
-        async move { Store::session(&*self, id).await }.boxed()
-    }
-
-    fn sessions(
-        self: Arc<Self>,
-        query: SessionQuery,
-    ) -> BoxFuture<'static, Result<Vec<SessionHead>, ReadError>> {
-        async move { Store::sessions(&*self, query).await }.boxed()
-    }
-
-    fn count_sessions(
-        self: Arc<Self>,
-        query: SessionQuery,
-    ) -> BoxFuture<'static, Result<u64, ReadError>> {
-        async move { Store::count_sessions(&*self, query).await }.boxed()
-    }
-
-    fn put_session(
-        self: Arc<Self>,
-        id: Arc<str>,
-        patch: SessionPatch,
-        at: Timestamp,
-    ) -> BoxFuture<'static, Result<(), WriteError>> {
-        async move { Store::put_session(&*self, id, patch, at).await }.boxed()
-    }
-
-    fn delete_run(self: Arc<Self>, run: RunId) -> BoxFuture<'static, Result<bool, WriteError>> {
-        async move { Store::delete_run(&*self, run).await }.boxed()
-    }
-
-    fn delete_session(
-        self: Arc<Self>,
-        id: Arc<str>,
-    ) -> BoxFuture<'static, Result<bool, WriteError>> {
-        async move { Store::delete_session(&*self, id).await }.boxed()
-    }
-}
-
-impl fmt::Debug for dyn DynStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("dyn Store")
-    }
 }

@@ -3,21 +3,21 @@
 use std::{
     fmt,
     future::Future,
-    panic::AssertUnwindSafe,
+    panic::catch_unwind,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use futures::{FutureExt, future::BoxFuture};
-use tokio::time::timeout;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Either, select},
+};
+use tokio::{runtime::Handle, time::sleep};
 
-use super::{judge::CancelDecision, log::RunLog};
+use super::{judge::CancelDecision, log::RunLog, together::TOGETHER};
 use crate::cancel::CancelOutcome;
-
-/// How long a cancel waits for its event to be stored together with the ending, before it is sent on its way alone.
-const TOGETHER: Duration = Duration::from_millis(5);
 
 /// How long a cancel waits for the store in all.
 const DURABLE: Duration = Duration::from_millis(100);
@@ -98,18 +98,26 @@ async fn durable(log: &Arc<RunLog>, seq: u64) -> bool {
     if let Some(answer) = within(log, TOGETHER, stored.as_mut()).await {
         return answer.is_ok();
     }
-    // What is at work takes its time to end, and the cancel is not to wait for it.
+    // The runtime of the run does the same, if it is driven and not blocked.
     log.flush();
     matches!(within(log, DURABLE - TOGETHER, stored).await, Some(Ok(())))
 }
 
-/// The result of `work` if it comes in time, by the clock of the run's tokio runtime: whoever cancels may be on a thread
-/// that has none, and may wait there while that runtime goes. A timer then panics, and there is nothing to wait for.
+/// The result of `work` if it comes in time. The time is that of the caller: the tokio runtime of the run may not be
+/// driven, or be gone.
 async fn within<T>(log: &RunLog, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-    let timed = {
-        let _in_tokio = log.env.tokio.enter();
-        timeout(limit, work)
+    let timer = async {
+        let sleep = Handle::try_current().ok().and_then(|_| {
+            // A tokio runtime may have no clock.
+            catch_unwind(|| sleep(limit)).ok()
+        });
+        match sleep {
+            Some(sleep) => sleep.await,
+            None => log.env.alarm.after(limit).await,
+        }
     };
-    let timed = AssertUnwindSafe(timed).catch_unwind();
-    timed.await.ok()?.ok()
+    match select(pin!(work), pin!(timer)).await {
+        Either::Left((answer, _)) => Some(answer),
+        Either::Right(((), _)) => None,
+    }
 }

@@ -91,8 +91,7 @@ impl RunLog {
         true
     }
 
-    /// What a store answers without being waited for, or the append that has to wait. It runs on the thread of the caller,
-    /// which may have no tokio runtime: the store is given that of the run.
+    /// What a store answers without being waited for, or the append that has to wait.
     fn first_try(&self, batch: &Batch) -> Result<Answer, BoxFuture<'static, Answer>> {
         let Batch {
             expected,
@@ -103,7 +102,6 @@ impl RunLog {
             if let Some(answer) = self.env.store.append_now(self.id, *expected, *id, events) {
                 return Ok(answer);
             }
-            let _in_tokio = self.env.tokio.enter();
             let mut append = self.append(batch);
             // Nothing is woken by this poll: a task polls again.
             let mut cx = Context::from_waker(Waker::noop());

@@ -13,6 +13,7 @@ use tokio::{runtime::Handle, time::Instant};
 use tracing::Span;
 
 use super::{
+    alarm::Alarm,
     delivery::{self, Delivery},
     facts::Facts,
     poke::Poke,
@@ -59,6 +60,7 @@ pub(crate) struct RuntimeEnv {
     pub(crate) store_patience: Duration,
     /// Cancels that wait for the ending of their run, to be stored with it.
     pub(crate) together: Together,
+    pub(crate) alarm: Alarm,
 }
 
 /// The log of one run.

@@ -14,7 +14,7 @@ use crate::{
     agent::Agent,
     error::OpenError,
     event::ToolCallProcess,
-    store::{DynStore, MemoryStore, Store},
+    store::{DynStore, InTokio, MemoryStore, Store},
 };
 
 /// Makes a [`Runtime`]; see [`Runtime::builder`].
@@ -71,7 +71,7 @@ impl RuntimeBuilder {
     ///
     /// Outside a tokio runtime.
     pub fn in_memory(self) -> Runtime {
-        self.make(Arc::new(MemoryStore::default()))
+        self.make(InTokio::here(MemoryStore::default()))
     }
 
     /// A runtime that keeps what runs say in `store`.
@@ -114,7 +114,7 @@ impl RuntimeBuilder {
     /// When the future is dropped, some runs are settled and the others are as they were: open the store again.
     pub async fn open(self, store: impl Store) -> Result<(Runtime, Recovered), OpenError> {
         let end_process = self.end_process.clone();
-        let runtime = self.make(Arc::new(store));
+        let runtime = self.make(InTokio::here(store));
         let recovered = runtime.recover(end_process.as_ref()).await;
         Ok((runtime, recovered.map_err(OpenError::List)?))
     }

@@ -115,6 +115,7 @@ impl Registry {
                 tokio: Handle::current(),
                 store_patience: config.store_patience,
                 together: Default::default(),
+                alarm: Default::default(),
             }),
             runs: Mutex::new(Runs {
                 desk: desk(&config),
