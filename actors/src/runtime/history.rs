@@ -12,6 +12,7 @@ use crate::{
     transcript::Transcript,
 };
 use futures::FutureExt;
+use tokio::task::yield_now;
 
 /// How many events or runs are read at a time.
 const PAGE: usize = 256;
@@ -99,6 +100,8 @@ async fn transcript(
         for event in page.iter().take_while(|event| event.seq <= head.last) {
             transcript.event(&event.kind);
         }
+        // A long history is read in slices, so that other runs of the thread, and a cancel of this one, have their turn.
+        yield_now().await;
     }
     Ok(Some(transcript).filter(|said| !said.is_withdrawn()))
 }
