@@ -8,7 +8,9 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use quell_actors::{Agent, RunId, Runtime, runtime::RuntimeConfig, sim::Storyteller};
+use quell_actors::{
+    Agent, NewRun, RunId, Runtime, error::StartError, runtime::RuntimeConfig, sim::Storyteller,
+};
 use support::{ended, once, until};
 use tracing::{
     Event, Level, Subscriber,
@@ -141,4 +143,27 @@ fn every_run_has_one_span_that_is_closed_and_says_how_it_ended() {
         assert_eq!(span["status"], status);
         assert_eq!(book.loud, loud, "{way:?}");
     }
+}
+
+#[test]
+fn a_start_with_the_id_of_another_run_is_no_fault_of_the_process() {
+    let seen = Seen::default();
+    let subscriber = tracing_subscriber::registry().with(seen.clone());
+    tracing::subscriber::with_default(subscriber, || {
+        let tokio = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        tokio.block_on(async {
+            let (runtime, agent) = (Runtime::new(), once(Storyteller::new("one")));
+            let agent = agent.build().unwrap();
+            let run = runtime.start(&agent, "Go.").await.unwrap();
+            ended(&run).await;
+            let again = NewRun::new("Go.").id(run.id());
+            let refused = runtime.start(&agent, again).await.unwrap_err();
+            assert_eq!(refused, StartError::DuplicateRun(run.id()));
+        });
+    });
+    assert_eq!(seen.0.lock().unwrap().loud, [""; 0]);
 }

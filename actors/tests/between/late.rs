@@ -6,7 +6,7 @@ use quell_actors::{
     CancelOutcome, EventKind, Outcome, RunStatus, Store,
     error::EventsError,
     runtime::{RuntimeConfig, Shutdown},
-    sim::Storyteller,
+    sim::{Gate, Storyteller},
 };
 
 use crate::support::{Fault, FaultyStore, check_history, opened, poet, settle, until};
@@ -73,4 +73,26 @@ async fn a_shutdown_waits_no_longer_for_a_store_that_is_lost() {
         RunStatus::Running,
         "that is for recovery to settle"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_back_gets_one_append_after_the_other() {
+    let store = FaultyStore::open();
+    let runtime = opened(impatient(), store.clone()).await;
+    let gate = Gate::new();
+    let model = Storyteller::new("one two three").gate(&gate);
+    let run = runtime.start(&poet(model), "Go.").await.unwrap();
+    settle().await;
+    // The first word is in an append that gets no answer, and the ending in the one after it.
+    store.fail(std::iter::repeat_n(Fault::UnknownBeforeStoring, 10_000));
+    gate.open();
+    assert!(run.outcome().await.is_err());
+    store.heal();
+    // A little more than the time between two attempts, and not twice that.
+    tokio::time::sleep(LATER).await;
+    settle().await;
+    let head = store.head(run.id()).await.unwrap().unwrap();
+    let stored = store.read(run.id(), 0, 100).await.unwrap();
+    assert_eq!(head.status, RunStatus::Error);
+    check_history(&stored);
 }

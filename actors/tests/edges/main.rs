@@ -6,6 +6,7 @@
 mod support;
 
 mod calls;
+mod elsewhere;
 mod limits;
 mod readers;
 mod slots;
@@ -14,6 +15,7 @@ mod supervisor;
 mod threads;
 mod turns;
 mod values;
+mod wakers;
 
 use std::{
     future::Future,

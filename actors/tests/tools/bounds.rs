@@ -159,3 +159,55 @@ async fn progress_that_the_log_has_no_room_for_is_not_heard() {
         .sum();
     assert!(bytes < 20_000, "{bytes}: {outcome:?}");
 }
+
+/// A tool that tells of its progress in `lines` of so many bytes, and returns what is long itself.
+fn chatty(lines: usize, bytes: usize) -> AnyTool {
+    let call = move |_: Value, context: ToolContext| async move {
+        for _ in 0..lines {
+            context.progress("x".repeat(bytes));
+        }
+        Ok("done ".repeat(1_000))
+    };
+    tool::from_schema("chatty", "Talks.", json!({}), call)
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_leaves_room_for_the_result_and_says_when_it_is_kept_no_longer() {
+    const LOG: usize = 64 * 1024;
+    for (lines, bytes) in [(2_000, 1), (200, 1_000), (5, 100)] {
+        let model = Scripted::new()
+            .answer([call(0, "a", "chatty", "{}"), wants_tools()])
+            .answer([
+                super::scripted::text("all is done"),
+                super::scripted::stop(),
+            ]);
+        let limits = Limits {
+            max_log_bytes: LOG as u64,
+            ..Limits::default()
+        };
+        let agent = clerk(model).tool(chatty(lines, bytes)).limits(limits);
+        let run = start(How::Own, &Runtime::new(), &agent.build().unwrap()).await;
+        let outcome = ended(&run).await;
+        assert!(matches!(outcome, Outcome::Completed(_)), "{outcome:?}");
+        let events = super::support::all_events(&run).await;
+        let told: Vec<_> = events
+            .iter()
+            .filter_map(|event| match &event.kind {
+                quell_actors::EventKind::ToolCallProgress(told) => Some(&*told.text),
+                _ => None,
+            })
+            .collect();
+        let kept: usize = told.iter().map(|text| 64 + text.len()).sum();
+        assert!(kept <= LOG / 2 + 200, "{kept}");
+        let (last, before) = told.split_last().unwrap();
+        assert!(before.iter().all(|text| text.len() == bytes));
+        if before.len() + 1 == lines {
+            assert_eq!(last.len(), bytes);
+        } else {
+            assert!(last.contains("not kept"), "{last}");
+            // It is not because of one line that half of the room is given up.
+            assert!(kept + 64 + bytes > LOG / 2, "{kept}");
+        }
+        assert_eq!(results(&run).await.len(), 1);
+    }
+}

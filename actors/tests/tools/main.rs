@@ -11,6 +11,7 @@ mod calls;
 mod cancel;
 mod children;
 mod events;
+mod family;
 mod faults;
 mod given;
 mod history;
