@@ -23,6 +23,7 @@ mod tail;
 mod tally;
 pub(crate) mod together;
 mod verdict;
+mod view;
 mod waiters;
 mod work;
 

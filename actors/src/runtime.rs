@@ -48,6 +48,7 @@ use crate::{
     run::{Delivery, Run, feed, log::RunLog},
     settings::{optional, required},
     status::RunStatus,
+    view::RunView,
 };
 
 /// Starts runs, finds them by id, and ends them.
@@ -215,6 +216,18 @@ impl Runtime {
             }
             Found::Nothing => None,
         })
+    }
+
+    /// What the stored events of the run of this id come to by now ([`Run::view`]).
+    ///
+    /// # Errors
+    ///
+    /// [`EventsError`] when they could not be read.
+    pub async fn view(&self, id: RunId) -> Result<Option<RunView>, EventsError> {
+        match self.get(id).await? {
+            Some(run) => run.view().await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// All runs that are at work or wait for a slot or their session, in no order. Paused runs are not among them: ask

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    future::poll_fn,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -66,6 +67,20 @@ impl EventStream {
     /// [`EventsError`]; nothing but `None` comes after it.
     pub async fn next(&mut self) -> Option<Result<RunEvent, EventsError>> {
         StreamExt::next(self).await
+    }
+
+    /// The next event that is stored by now; `None` when there is none yet, and after the last one.
+    pub(super) async fn next_stored(&mut self) -> Option<Result<RunEvent, EventsError>> {
+        poll_fn(|cx| match self.poll_next_unpin(cx) {
+            Poll::Pending if !self.is_reading() => Poll::Ready(None),
+            item => item,
+        })
+        .await
+    }
+
+    /// Whether it waits for the store to be read, and not for the run.
+    fn is_reading(&self) -> bool {
+        self.fetch.is_some()
     }
 
     /// The position of the event that comes next.
