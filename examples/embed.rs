@@ -1,12 +1,17 @@
 //! Runs an agent inside your own ractor system: one of your actors supervises the run, another receives the run's events
-//! as its own messages and cancels the run after forty characters.
+//! as its own messages and cancels the run after forty characters, by a message.
 //!
 //!     cargo run --example embed
 
 #![allow(clippy::print_stdout, reason = "printing is its purpose")]
 
-use quell::{Agent, EventKind, Run, Runtime, run::Delivery, sim::Storyteller};
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent};
+use quell::{
+    Agent, CancelRequest, EventKind, Run, Runtime,
+    run::{Delivery, RunMessage},
+    runtime::{RuntimeMessage, Shutdown},
+    sim::Storyteller,
+};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, SupervisionEvent, call};
 
 /// The supervisor. The run and the editor are its children.
 struct Newsroom;
@@ -94,14 +99,20 @@ impl Actor for Editor {
         match &event.kind {
             EventKind::Content { text } => {
                 desk.heard.push_str(text);
-                if desk.heard.len() >= 40 {
-                    // More text may arrive after the cancel; a second cancel is not accepted.
-                    if desk.run.cancel().await.is_accepted() {
-                        println!("heard: {:?}", desk.heard);
-                    }
+                // A run that has ended has no actor.
+                if desk.heard.len() >= 40
+                    && let Some(actor) = desk.run.actor()
+                {
+                    // Text that was on its way may still arrive; a second cancel changes nothing, and a cast to an actor
+                    // that has just left fails.
+                    let request = CancelRequest::default().by("the editor");
+                    let _ = actor.cast(RunMessage::Cancel(request));
                 }
             }
-            EventKind::Cancelled { partial } => println!("kept: {:?}", partial.text),
+            EventKind::Cancelled { partial } => {
+                println!("heard: {:?}", desk.heard);
+                println!("kept:  {:?}", partial.text);
+            }
             _ => {}
         }
         if event.is_last() {
@@ -113,6 +124,16 @@ impl Actor for Editor {
 
 #[tokio::main]
 async fn main() -> Result<(), ActorProcessingErr> {
-    let (_newsroom, done) = Actor::spawn(None, Newsroom, Runtime::new()).await?;
-    Ok(done.await?)
+    let runtime = Runtime::new();
+    let (_newsroom, done) = Actor::spawn(None, Newsroom, runtime.clone()).await?;
+    done.await?;
+
+    // A runtime is an actor too, and replies to what it is asked.
+    let report = call!(
+        runtime.actor(),
+        RuntimeMessage::Shutdown,
+        Shutdown::default()
+    )?;
+    println!("runs that had to be abandoned: {}", report.abandoned);
+    Ok(())
 }

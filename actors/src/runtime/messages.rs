@@ -122,7 +122,7 @@ impl Runtime {
 }
 
 /// An actor that is to be fed a run's events.
-pub struct Subscriber(Box<dyn FnOnce(&Run) + Send>);
+pub struct Subscriber(Box<dyn FnOnce(&Run) + Send + Sync>);
 
 impl Subscriber {
     /// This actor.
