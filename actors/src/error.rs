@@ -1,6 +1,12 @@
 //! What can go wrong at the door and at the reader's end. How a run itself fails is an [`Outcome`](crate::Outcome).
+//!
+//! Each message is whole: it includes what was behind the error, which is also there as a [`Cause`].
+
+mod cause;
 
 use std::sync::Arc;
+
+pub use self::cause::Cause;
 
 use crate::{id::RunId, status::RunStatus};
 
@@ -36,11 +42,11 @@ pub enum AgentError {
 #[non_exhaustive]
 pub enum OpenError {
     /// The unfinished runs of an earlier process could not be listed, so they are not settled.
-    #[error("could not list the unfinished runs in the store")]
+    #[error("the unfinished runs in the store could not be listed: {0}")]
     List(#[source] EventsError),
 }
 
-/// Why a run was not started. Nothing of it is left behind, but for what [`Store`](StartError::Store) says.
+/// Why a run was not started. Nothing of it is left behind, except after [`StoreUnknown`](StartError::StoreUnknown).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -115,15 +121,12 @@ pub enum StartError {
     /// The supervisor that the run should be linked to has stopped.
     #[error("the supervisor to link the run to has stopped")]
     SupervisorGone,
-    /// The store did not take the run. Whether a trace of it was stored is not known when `unknown` is set; recovery
-    /// ends such a run.
-    #[error("the store did not accept the run: {message}")]
-    Store {
-        /// What the store said.
-        message: Arc<str>,
-        /// Whether the store may hold a trace of the run.
-        unknown: bool,
-    },
+    /// The store surely did not take the run.
+    #[error("the store did not accept the run: {0}")]
+    StoreUnavailable(#[source] Cause),
+    /// The store may have taken the run, or not. Recovery ends what it may have taken.
+    #[error("it is not known whether the store accepted the run: {0}")]
+    StoreUnknown(#[source] Cause),
 }
 
 /// Why a paused run did not go on. It is as it was, but for what [`Store`](ContinueError::Store) says.
@@ -161,14 +164,11 @@ pub enum ContinueError {
     #[error(transparent)]
     Read(EventsError),
     /// The store did not take it that the run goes on. Where the run stands now is for the store, or for recovery, to say.
-    #[error("the store did not accept that the run goes on: {message}")]
-    Store {
-        /// What the store said.
-        message: Arc<str>,
-    },
+    #[error("the store did not accept that the run continues: {0}")]
+    Store(#[source] Cause),
 }
 
-/// Why a session or a run was not changed.
+/// Why a session was not changed or deleted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
@@ -207,23 +207,39 @@ pub enum SessionError {
         /// How many they have.
         bytes: usize,
     },
-    /// The run is at work, or waits to be.
-    #[error("the run has not ended: it is {status}")]
+    /// Somebody else is deleting the session.
+    #[error("the session is being deleted already")]
+    BeingDeleted,
+    /// What is stored of a run could not be read.
+    #[error(transparent)]
+    Read(#[from] EventsError),
+    /// The store surely did not do it.
+    #[error("the store did not change the session: {0}")]
+    StoreUnavailable(#[source] Cause),
+    /// The store may have done it, or not. Doing it again does no harm.
+    #[error("it is not known whether the store changed the session: {0}")]
+    StoreUnknown(#[source] Cause),
+}
+
+/// Why a run was not deleted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeleteRunError {
+    /// The run has not ended: cancel it first.
+    #[error("the run has not ended, but is {status}: cancel it first")]
     NotEnded {
         /// Where it stands.
         status: RunStatus,
     },
-    /// Somebody else is deleting the session.
-    #[error("the session is being deleted already")]
-    BeingDeleted,
-    /// The store did not do it, or, when `unknown` is set, may have done it.
-    #[error("the store did not do it: {message}")]
-    Store {
-        /// What the store said.
-        message: Arc<str>,
-        /// Whether it may be done all the same.
-        unknown: bool,
-    },
+    /// What is stored of the run could not be read.
+    #[error(transparent)]
+    Read(#[from] EventsError),
+    /// The store surely did not delete it.
+    #[error("the store did not delete the run: {0}")]
+    StoreUnavailable(#[source] Cause),
+    /// The store may have deleted it, or not. Doing it again does no harm.
+    #[error("it is not known whether the store deleted the run: {0}")]
+    StoreUnknown(#[source] Cause),
 }
 
 /// Why a stream of events ended before the run's last event. No event, so it has no position.
@@ -244,14 +260,17 @@ pub enum EventsError {
         first: u64,
     },
     /// The store could not be read.
-    #[error("could not read the run's events: {message}")]
-    Read {
-        /// What the store said.
-        message: Arc<str>,
-    },
-    /// The reader of a runtime's status changes was too slow, and `missed` of them are gone. The stream goes on after
-    /// this item; `Runtime::list` tells how things stand.
-    #[error("{missed} status changes were missed")]
+    #[error("the store could not be read: {0}")]
+    Read(#[source] Cause),
+}
+
+/// What the status changes of a runtime cannot tell.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChangesError {
+    /// The reader was too slow, and `missed` changes are gone. The changes after them follow; how things stand is what
+    /// [`Runtime::list`](crate::Runtime::list) says.
+    #[error("{missed} status changes were missed: ask the runtime how its runs stand")]
     Missed {
         /// How many.
         missed: u64,

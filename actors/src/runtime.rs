@@ -4,6 +4,7 @@ mod admission;
 mod agents;
 mod builder;
 mod cancel;
+mod changes;
 mod continue_run;
 mod desk;
 mod effects;
@@ -24,14 +25,13 @@ mod when_busy;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream};
-use ractor::{ActorCell, ActorRef, Message};
+use ractor::ActorCell;
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
 
 pub use self::{
     builder::RuntimeBuilder,
     cancel::Scope,
+    changes::Changes,
     continue_run::Decisions,
     messages::{RuntimeMessage, Subscriber},
     recover::Recovered,
@@ -43,9 +43,8 @@ use self::{lookup::Found, registry::Registry};
 use crate::{
     agent::Agent,
     error::{EventsError, StartError},
-    event::StatusChange,
     id::RunId,
-    run::{Delivery, Run, feed, log::RunLog},
+    run::{Run, log::RunLog},
     settings::{optional, required},
     status::RunStatus,
     view::RunView,
@@ -249,28 +248,6 @@ impl Runtime {
             })
             .filter(|info| !info.status.is_ended() && info.status != RunStatus::Paused)
             .collect()
-    }
-
-    /// Feeds the status changes of all runs to an actor, from now on, as messages made from [`Delivery`]: the life of
-    /// every run, without its content.
-    ///
-    /// An actor that is more than 4,096 changes behind is told how many it missed, by
-    /// [`EventsError::Missed`], and goes on from there.
-    pub fn subscribe<M>(&self, actor: &ActorRef<M>)
-    where
-        M: Message + From<Delivery<StatusChange>>,
-    {
-        let changes = self.registry().changes();
-        let changes = stream::unfold(changes, |mut changes| async move {
-            match changes.recv().await {
-                Ok(change) => Some((Ok(change), changes)),
-                Err(broadcast::error::RecvError::Lagged(missed)) => {
-                    Some((Err(EventsError::Missed { missed }), changes))
-                }
-                Err(broadcast::error::RecvError::Closed) => None,
-            }
-        });
-        feed(&self.registry().env.tokio, changes.boxed(), actor.clone());
     }
 }
 

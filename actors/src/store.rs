@@ -23,6 +23,7 @@ pub(crate) use self::{
 };
 pub use crate::status::StatusSet;
 use crate::{
+    error::Cause,
     event::RunEvent,
     id::{RunId, Timestamp},
 };
@@ -207,10 +208,10 @@ pub enum AppendError {
     },
     /// The events may be stored or not. Not a failure: the same batch is to be tried again.
     #[error("it is not known whether the events were stored: {0}")]
-    Unknown(Arc<str>),
+    Unknown(#[source] Cause),
     /// The events were surely not stored.
     #[error("the store is unavailable: {0}")]
-    Unavailable(Arc<str>),
+    Unavailable(#[source] Cause),
 }
 
 impl AppendError {
@@ -231,8 +232,8 @@ pub enum ReadError {
         first: u64,
     },
     /// The store failed.
-    #[error("{0}")]
-    Failed(Arc<str>),
+    #[error("the store could not be read: {0}")]
+    Failed(#[source] Cause),
 }
 
 /// Why the store did not do what it was told.
@@ -241,8 +242,8 @@ pub enum ReadError {
 pub enum WriteError {
     /// It may have been done or not; doing it again does no harm.
     #[error("it is not known whether it was done: {0}")]
-    Unknown(Arc<str>),
+    Unknown(#[source] Cause),
     /// It was surely not done.
     #[error("the store is unavailable: {0}")]
-    Unavailable(Arc<str>),
+    Unavailable(#[source] Cause),
 }

@@ -279,22 +279,14 @@ async fn a_run_that_the_store_does_not_take_was_never_there() {
     let probe = model.probe();
     let agent = poet(model);
     store.fail([Fault::Unavailable]);
-    let message = "told to".into();
     assert_eq!(
         runtime.start(&agent, "Go.").await.unwrap_err(),
-        StartError::Store {
-            message,
-            unknown: false
-        }
+        StartError::StoreUnavailable("told to".into())
     );
     store.fail(std::iter::repeat_n(Fault::UnknownBeforeStoring, 1000));
-    let message = "told to".into();
     assert_eq!(
         runtime.start(&agent, "Go.").await.unwrap_err(),
-        StartError::Store {
-            message,
-            unknown: true
-        }
+        StartError::StoreUnknown("told to".into())
     );
     assert_eq!(probe.requests(), 0, "no model was asked");
     nothing_left(&runtime);

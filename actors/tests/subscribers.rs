@@ -8,7 +8,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use quell_actors::{
     RunEvent, RunStatus, Runtime,
-    error::EventsError,
+    error::{ChangesError, EventsError},
     run::Delivery,
     runtime::RuntimeConfig,
     sim::{Gate, Storyteller},
@@ -208,10 +208,41 @@ async fn a_watcher_that_is_far_behind_is_told_what_it_missed() {
     while heard + missed < 6_000 {
         match guarded(ears.recv()).await.unwrap() {
             Ok(_) => heard += 1,
-            Err(EventsError::Missed { missed: count }) => missed += count,
+            Err(ChangesError::Missed { missed: count }) => missed += count,
             Err(other) => panic!("{other}"),
         }
     }
     assert!(missed > 0, "nothing was bounded");
     assert_eq!(heard + missed, 6_000, "each change is heard or counted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_changes_are_a_stream_too_and_end_with_the_runtime() {
+    let runtime = Runtime::new();
+    let mut changes = runtime.changes();
+    let agent = poet(Storyteller::new("one"));
+    let run = runtime.start(&agent, "Go.").await.unwrap();
+    ended(&run).await;
+    use RunStatus::{Completed, Pending, Running};
+    for status in [Pending, Running, Completed] {
+        let change = changes.next().await.unwrap().unwrap();
+        assert_eq!((change.run_id, change.status), (run.id(), status));
+    }
+    drop((run, runtime));
+    assert_eq!(changes.next().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_changes_that_is_far_behind_says_what_it_missed_and_continues() {
+    let runtime = Runtime::new();
+    let mut changes = runtime.changes();
+    let agent = poet(Storyteller::new("").pace(Duration::ZERO));
+    for _ in 0..2_000 {
+        ended(&runtime.start(&agent, "Go.").await.unwrap()).await;
+    }
+    let missed = changes.next().await.unwrap();
+    assert_eq!(missed, Err(ChangesError::Missed { missed: 1_904 }));
+    for _ in 0..4_096 {
+        changes.next().await.unwrap().unwrap();
+    }
 }

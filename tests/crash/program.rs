@@ -121,7 +121,11 @@ async fn live(runtime: Runtime, mut dice: Dice) {
                 tokio::task::yield_now().await;
             }
             // The store was closed.
-            Err(StartError::ShuttingDown | StartError::Store { .. }) => return,
+            Err(
+                StartError::ShuttingDown
+                | StartError::StoreUnknown(_)
+                | StartError::StoreUnavailable(_),
+            ) => return,
             Err(other) => panic!("{other}"),
         }
     }

@@ -31,6 +31,7 @@ async fn a_full_disk_refuses_what_is_surely_not_stored_and_works_again_when_ther
     };
     let (batch, error) = refused;
     assert!(matches!(error, AppendError::Unavailable(_)), "{error}");
+    assert!(is_of_sqlite(&error), "the cause is kept: {error}");
     for _ in 0..3 {
         let again = batch.send(&store).await;
         assert!(
@@ -126,4 +127,11 @@ async fn one_run_that_cannot_be_written_does_not_spoil_the_commits_of_others() {
     );
     assert!(answers.iter().all(|answer| *answer == Ok(2)), "{answers:?}");
     assert_eq!(store.head(second.id).await, Ok(None));
+}
+
+/// Whether an error of SQLite is among what was behind `error`.
+fn is_of_sqlite(error: &AppendError) -> bool {
+    let first = std::error::Error::source(error);
+    let mut causes = std::iter::successors(first, |cause| cause.source());
+    causes.any(|cause| cause.is::<rusqlite::Error>())
 }

@@ -143,8 +143,8 @@ impl Storm {
                 let told = Told { run: id, seen, end };
                 return (told, player.probe);
             }
-            Err(StartError::Store { unknown: true, .. }) => End::Doubtful,
-            Err(StartError::Store { unknown: false, .. }) => End::Refused,
+            Err(StartError::StoreUnknown(_)) => End::Doubtful,
+            Err(StartError::StoreUnavailable(_)) => End::Refused,
             Err(other) => panic!("{other}"),
         };
         let seen = Vec::new();

@@ -118,8 +118,8 @@ impl EventStream {
                 Err(ReadError::Expired { first }) => {
                     return Poll::Ready(Err(EventsError::Expired { first }));
                 }
-                Err(ReadError::Failed(message)) => {
-                    return Poll::Ready(Err(EventsError::Read { message }));
+                Err(ReadError::Failed(cause)) => {
+                    return Poll::Ready(Err(EventsError::Read(cause)));
                 }
             }
         }

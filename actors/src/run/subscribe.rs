@@ -18,36 +18,37 @@ const CREDIT: usize = 64;
 ///
 /// Keep it until the event is handled: dropping it makes room for the next one, and that is all that bounds a slow
 /// actor's mailbox.
-pub struct Delivery<T = RunEvent> {
-    event: Result<T, EventsError>,
+pub struct Delivery<T = RunEvent, E = EventsError> {
+    event: Result<T, E>,
     _credit: OwnedSemaphorePermit,
 }
 
-impl<T> Delivery<T> {
+impl<T, E: Clone> Delivery<T, E> {
     /// The event.
     ///
     /// # Errors
     ///
     /// [`EventsError`] when there is something to tell that is no event: the store was lost, or changes were missed.
-    pub fn event(&self) -> Result<&T, EventsError> {
-        self.event.as_ref().map_err(EventsError::clone)
+    pub fn event(&self) -> Result<&T, E> {
+        self.event.as_ref().map_err(E::clone)
     }
 }
 
-impl<T: fmt::Debug> fmt::Debug for Delivery<T> {
+impl<T: fmt::Debug, E: fmt::Debug> fmt::Debug for Delivery<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Delivery").field(&self.event).finish()
     }
 }
 
 /// Casts what `stream` says to `actor`, until either of them ends.
-pub(crate) fn feed<T, M>(
+pub(crate) fn feed<T, E, M>(
     tokio: &Handle,
-    mut stream: impl Stream<Item = Result<T, EventsError>> + Send + Unpin + 'static,
+    mut stream: impl Stream<Item = Result<T, E>> + Send + Unpin + 'static,
     actor: ActorRef<M>,
 ) where
     T: Send + 'static,
-    M: Message + From<Delivery<T>>,
+    E: Send + 'static,
+    M: Message + From<Delivery<T, E>>,
 {
     tokio.spawn(async move {
         let credit = Arc::new(Semaphore::new(CREDIT));

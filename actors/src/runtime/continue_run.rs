@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     agent::Agent,
-    error::{ContinueError, EventsError},
+    error::{Cause, ContinueError, EventsError},
     event::{Continued, Decision},
     id::RunId,
     lock::locked,
@@ -157,9 +157,7 @@ impl Runtime {
 }
 
 fn not_stored(error: AppendError) -> ContinueError {
-    ContinueError::Store {
-        message: error.to_string().into(),
-    }
+    ContinueError::Store(Cause::new(error))
 }
 
 impl Registry {

@@ -9,7 +9,7 @@ use super::{Runtime, registry::Registry};
 use crate::{
     agent::{Agent, OnCrash},
     cancel::{CancelReason, CancelRequest},
-    error::EventsError,
+    error::{Cause, EventsError},
     event::{EventKind, ToolCallProcess},
     id::{RunId, Timestamp},
     run::{ending::Ending, log::RunLog},
@@ -216,11 +216,8 @@ impl Begun {
                 log.wait_ended().await?;
             }
             Some(Waits::Stored(log, seq)) => {
-                log.wait_stored(seq)
-                    .await
-                    .map_err(|error| EventsError::Read {
-                        message: error.to_string().into(),
-                    })?;
+                let stored = log.wait_stored(seq).await;
+                stored.map_err(|error| EventsError::Read(Cause::new(error)))?;
             }
         }
         Ok((self.settled, self.processes))

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cancel::{CancelReason, CancelRequest},
-    error::{EventsError, SessionError},
+    error::{DeleteRunError, EventsError, SessionError},
     id::RunId,
     lock::locked,
     message::Message,
@@ -158,20 +158,20 @@ impl Runtime {
     ///
     /// # Errors
     ///
-    /// [`SessionError::NotEnded`] for any other: cancel it first.
-    pub async fn delete_run(&self, id: RunId) -> Result<bool, SessionError> {
+    /// [`DeleteRunError::NotEnded`] for any other: cancel it first.
+    pub async fn delete_run(&self, id: RunId) -> Result<bool, DeleteRunError> {
         let registry = self.registry();
         match registry.find_or_restore(id).await? {
             Found::Log(log) => {
                 log.cancel_paused(&CancelRequest::default());
                 let status = log.status();
                 if !status.is_ended() {
-                    return Err(SessionError::NotEnded { status });
+                    return Err(DeleteRunError::NotEnded { status });
                 }
                 let _ = log.wait_ended().await;
             }
             Found::Stored(head) if !head.status.is_ended() => {
-                return Err(SessionError::NotEnded {
+                return Err(DeleteRunError::NotEnded {
                     status: head.status,
                 });
             }
@@ -243,23 +243,17 @@ impl Registry {
 impl From<WriteError> for SessionError {
     fn from(error: WriteError) -> SessionError {
         match error {
-            WriteError::Unknown(message) => SessionError::Store {
-                message,
-                unknown: true,
-            },
-            WriteError::Unavailable(message) => SessionError::Store {
-                message,
-                unknown: false,
-            },
+            WriteError::Unknown(cause) => SessionError::StoreUnknown(cause),
+            WriteError::Unavailable(cause) => SessionError::StoreUnavailable(cause),
         }
     }
 }
 
-impl From<EventsError> for SessionError {
-    fn from(error: EventsError) -> SessionError {
-        SessionError::Store {
-            message: error.to_string().into(),
-            unknown: false,
+impl From<WriteError> for DeleteRunError {
+    fn from(error: WriteError) -> DeleteRunError {
+        match error {
+            WriteError::Unknown(cause) => DeleteRunError::StoreUnknown(cause),
+            WriteError::Unavailable(cause) => DeleteRunError::StoreUnavailable(cause),
         }
     }
 }
@@ -268,7 +262,7 @@ impl From<ReadError> for EventsError {
     fn from(error: ReadError) -> EventsError {
         match error {
             ReadError::Expired { first } => EventsError::Expired { first },
-            ReadError::Failed(message) => EventsError::Read { message },
+            ReadError::Failed(cause) => EventsError::Read(cause),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     agent::Agent,
-    error::{EventsError, StartError},
+    error::{Cause, EventsError, StartError},
     event::{Context, Started},
     id::RunId,
     message::Message,
@@ -194,7 +194,7 @@ pub(super) async fn start(
     log.end(Ending::store_lost(&error));
     registry.settled(&log);
     let error = refused(id, &error);
-    if let StartError::Store { .. } = &error {
+    if let StartError::StoreUnknown(_) | StartError::StoreUnavailable(_) = &error {
         // The run that was to be cancelled has not started.
         registry.remember_again(intent);
     }
@@ -220,21 +220,12 @@ fn says_something(message: &Message) -> bool {
 fn refused(id: RunId, error: &AppendError) -> StartError {
     match error {
         AppendError::Fenced { .. } | AppendError::Ended { .. } => StartError::DuplicateRun(id),
-        AppendError::Unknown(message) => StartError::Store {
-            message: message.clone(),
-            unknown: true,
-        },
-        AppendError::Unavailable(message) => StartError::Store {
-            message: message.clone(),
-            unknown: false,
-        },
+        AppendError::Unknown(cause) => StartError::StoreUnknown(cause.clone()),
+        AppendError::Unavailable(cause) => StartError::StoreUnavailable(cause.clone()),
     }
 }
 
 /// What the store knows of the run's session could not be read.
 fn unreadable(error: EventsError) -> StartError {
-    StartError::Store {
-        message: error.to_string().into(),
-        unknown: false,
-    }
+    StartError::StoreUnavailable(Cause::new(error))
 }

@@ -20,7 +20,7 @@ async fn a_start_that_was_refused_can_be_tried_again_at_once_under_the_same_id()
         store.fail([Fault::Unavailable]);
         let refused = runtime.start(&agent, new(id)).await.unwrap_err();
         assert!(
-            matches!(refused, StartError::Store { unknown: false, .. }),
+            matches!(refused, StartError::StoreUnavailable(_)),
             "{refused:?}"
         );
         let run = runtime.start(&agent, new(id)).await.unwrap();

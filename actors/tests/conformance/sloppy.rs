@@ -14,6 +14,7 @@ use std::{
 
 use quell_actors::{
     RunEvent, RunId, Store,
+    error::Cause,
     id::Timestamp,
     store::{
         AppendError, BatchId, Events, Expected, ReadError, RunHead, RunQuery, SessionHead,
@@ -79,7 +80,7 @@ impl Sloppy {
     /// Makes a change or not, and may report an unknown outcome.
     fn in_doubt<T, E>(
         &self,
-        unknown: impl Fn(Arc<str>) -> E,
+        unknown: impl Fn(Cause) -> E,
         work: impl FnOnce(&mut State) -> Result<T, E>,
     ) -> Result<T, E> {
         let asked = match self.flaw {

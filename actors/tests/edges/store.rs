@@ -41,7 +41,7 @@ async fn a_start_that_a_store_never_answers_is_in_doubt() {
     let runtime = opened(patience(Duration::from_secs(10)), store).await;
     let refused = guarded(runtime.start(&hanging(), "Sing.")).await;
     assert!(
-        matches!(refused, Err(StartError::Store { unknown: true, .. })),
+        matches!(refused, Err(StartError::StoreUnknown(_))),
         "{refused:?}"
     );
     settle().await;
@@ -104,7 +104,7 @@ async fn doubt_about_a_start_stays_when_the_store_goes_away() {
     let refused = runtime.start(&hanging(), NewRun::new("Sing.").id(id)).await;
     assert_eq!(store.stored(id).await, 1);
     assert!(
-        matches!(refused, Err(StartError::Store { unknown: true, .. })),
+        matches!(refused, Err(StartError::StoreUnknown(_))),
         "{refused:?}"
     );
 }
@@ -136,7 +136,7 @@ async fn a_start_in_doubt_is_not_taken_for_another_one() {
     let id = RunId::new();
     let doubt = runtime.start(&hanging(), NewRun::new("Sing.").id(id)).await;
     assert!(
-        matches!(doubt, Err(StartError::Store { unknown: true, .. })),
+        matches!(doubt, Err(StartError::StoreUnknown(_))),
         "{doubt:?}"
     );
     settle().await;

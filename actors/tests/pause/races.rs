@@ -15,7 +15,7 @@ use futures::{
 };
 use quell_actors::{
     CancelOutcome, EventKind, NewRun, Outcome, Run, RunStatus, Runtime,
-    error::{ContinueError, SessionError, StartError},
+    error::{ContinueError, DeleteRunError, StartError},
 };
 use tokio::{sync::Barrier, task::yield_now};
 
@@ -216,7 +216,7 @@ async fn a_run_that_goes_on_cannot_be_deleted_under_the_feet_of_its_actor() {
     runtime.continue_run(run.id(), approve()).await.unwrap();
     let refused = runtime.delete_run(run.id()).await.unwrap_err();
     assert!(
-        matches!(refused, SessionError::NotEnded { .. }),
+        matches!(refused, DeleteRunError::NotEnded { .. }),
         "{refused:?}"
     );
     assert!(matches!(ended(&run).await, Outcome::Completed(_)));

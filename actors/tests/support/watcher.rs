@@ -1,18 +1,18 @@
 //! An actor that watches a runtime.
 
-use quell_actors::{Runtime, error::EventsError, event::StatusChange, run::Delivery, sim::Gate};
+use quell_actors::{Runtime, error::ChangesError, event::StatusChange, run::Delivery, sim::Gate};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::mpsc;
 
 struct Watcher {
-    heard: mpsc::UnboundedSender<Result<StatusChange, EventsError>>,
+    heard: mpsc::UnboundedSender<Result<StatusChange, ChangesError>>,
     gate: Gate,
 }
 
-struct Changed(Delivery<StatusChange>);
+struct Changed(Delivery<StatusChange, ChangesError>);
 
-impl From<Delivery<StatusChange>> for Changed {
-    fn from(delivery: Delivery<StatusChange>) -> Changed {
+impl From<Delivery<StatusChange, ChangesError>> for Changed {
+    fn from(delivery: Delivery<StatusChange, ChangesError>) -> Changed {
         Changed(delivery)
     }
 }
@@ -42,7 +42,7 @@ impl Actor for Watcher {
 pub(crate) async fn watcher(
     runtime: &Runtime,
     gate: &Gate,
-) -> mpsc::UnboundedReceiver<Result<StatusChange, EventsError>> {
+) -> mpsc::UnboundedReceiver<Result<StatusChange, ChangesError>> {
     let (heard, ears) = mpsc::unbounded_channel();
     let watcher = Watcher {
         heard,

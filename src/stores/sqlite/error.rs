@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use quell_actors::store::ReadError;
+use quell_actors::{error::Cause, store::ReadError};
 use rusqlite::ErrorCode;
 
 use super::codec::Damaged;
@@ -194,6 +194,6 @@ impl Fault {
 
 impl From<Fault> for ReadError {
     fn from(fault: Fault) -> ReadError {
-        ReadError::Failed(fault.to_string().into())
+        ReadError::Failed(Cause::new(fault))
     }
 }

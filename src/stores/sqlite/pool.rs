@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use quell_actors::store::ReadError;
+use quell_actors::{error::Cause, store::ReadError};
 use rusqlite::Connection;
 use tokio::{runtime::Handle, sync::Semaphore, task::JoinError};
 
@@ -56,7 +56,7 @@ impl Pool {
             answer
         };
         let answer = self.run(job).await;
-        answer.unwrap_or_else(|error| Err(ReadError::Failed(error.to_string().into())))
+        answer.unwrap_or_else(|error| Err(ReadError::Failed(Cause::new(error))))
     }
 
     /// Does what may take a while in a thread of tokio's for that, or here, where there is no tokio. The error says that

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{
     agent::Agent,
-    error::ContinueError,
+    error::{Cause, ContinueError},
     event::{Continued, Decision, EventKind, Paused, WaitingCall, WaitsFor},
     id::Timestamp,
     machine::{Input, State},
@@ -65,8 +65,7 @@ impl RunLog {
             return Err(ContinueError::NotPaused { status });
         }
         if let Some(lost) = inner.delivery.lost() {
-            let message = lost.to_string().into();
-            return Err(ContinueError::Store { message });
+            return Err(ContinueError::Store(Cause::new(lost.clone())));
         }
         let is_decided = |id: &str| continued.decisions.iter().any(|(call, _)| **call == *id);
         let mut undecided = inner.facts.calls().waiting();

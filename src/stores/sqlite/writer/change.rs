@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use quell_actors::{
     RunId,
+    error::Cause,
     id::Timestamp,
     store::{SessionHead, SessionPatch, WriteError},
 };
@@ -43,8 +44,8 @@ impl Writer {
                 self.forget(&runs);
                 Ok(changed)
             }
-            Err(Failed::Undone(fault)) => Err(WriteError::Unavailable(fault.to_string().into())),
-            Err(Failed::Unclear(fault)) => Err(WriteError::Unknown(fault.to_string().into())),
+            Err(Failed::Undone(fault)) => Err(WriteError::Unavailable(Cause::new(fault))),
+            Err(Failed::Unclear(fault)) => Err(WriteError::Unknown(Cause::new(fault))),
         }
     }
 

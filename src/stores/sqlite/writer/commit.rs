@@ -5,7 +5,10 @@ use std::{
     time::Instant,
 };
 
-use quell_actors::store::{AppendError, BatchId, Events};
+use quell_actors::{
+    error::Cause,
+    store::{AppendError, BatchId, Events},
+};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -62,13 +65,13 @@ impl Writer {
                 }
             }
             Err(Failed::Undone(fault)) => {
-                answer_all(planned, AppendError::Unavailable(fault.to_string().into()));
+                answer_all(planned, AppendError::Unavailable(Cause::new(fault)));
             }
             Err(Failed::Unclear(fault)) => {
                 let batches: HashSet<BatchId> =
                     planned.iter().map(|planned| planned.batch).collect();
                 self.doubt.get_or_insert_default().extend(batches);
-                answer_all(planned, AppendError::Unknown(fault.to_string().into()));
+                answer_all(planned, AppendError::Unknown(Cause::new(fault)));
             }
         }
         self.buffers.row = payload;
