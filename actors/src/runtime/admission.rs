@@ -16,10 +16,9 @@ use crate::{
     cancel::{CancelReason, CancelRequest},
     error::{ContinueError, EventsError, StartError},
     event::{Continued, Started},
-    id::RunId,
+    id::{RunId, Timestamp},
     lock::locked,
     run::log::RunLog,
-    store::RunQuery,
 };
 
 /// What a new run asks of the registry.
@@ -234,11 +233,10 @@ impl Visit {
         };
         if is_new {
             let store = registry.env.store.clone();
-            let newest = RunQuery::session(session.clone()).limit(1);
-            let newest = store.runs(newest).await?;
-            let stored = newest.first().map_or_else(Stored::default, |head| Stored {
-                owner: None,
-                newest: head.created_at,
+            let head = store.session(session.clone()).await?;
+            let stored = head.map_or_else(Stored::default, |head| Stored {
+                owner: head.user_id,
+                newest: head.last_run.map_or_else(Timestamp::default, |(at, _)| at),
             });
             locked(&registry.runs).desk.session_read(session, stored);
         }

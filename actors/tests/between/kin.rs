@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use quell_actors::{
-    Agent, CancelReason, EventKind, NewRun, Outcome, Run, RunStatus, Runtime, ToolContext,
-    sim::Storyteller, tool, tool::AnyTool,
+    Agent, CancelReason, EventKind, NewRun, Outcome, Run, RunId, RunStatus, Runtime, ToolContext,
+    runtime::Decisions, sim::Storyteller, tool, tool::AnyTool,
 };
 use serde_json::{Value, json};
 
@@ -91,4 +91,60 @@ async fn a_runtime_that_is_dropped_lets_its_store_go_also_with_paused_kin() {
     settle().await;
     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
     assert!(left.upgrade().is_none(), "the store is held");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_child_that_has_gone_on_beside_its_paused_parent_ends_with_it() {
+    let runtime = Runtime::new();
+    let model = Storyteller::new("done")
+        .calling("pay", json!({}))
+        .next_turn()
+        .calling("pay", json!({}));
+    let pay = Ledger::default().tool("pay", &open()).confirm();
+    let helper = Agent::builder("helper", model).tool(pay).build().unwrap();
+    let (run, child) = parent(&runtime, helper).await;
+    let (id, child_id) = (run.id(), child.id());
+    let decisions = Decisions::new().approve("call-1-0");
+    runtime.continue_run(child_id, decisions).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+    assert_eq!(child.status(), RunStatus::Paused, "before its second call");
+    drop((run, child));
+    settle().await;
+    assert!(runtime.cancel(id).await.is_accepted());
+    let run = runtime.get(id).await.unwrap().unwrap();
+    assert_eq!(partial(&ended(&run).await).receipt.children, [child_id]);
+    settle().await;
+    let child = runtime.get(child_id).await.unwrap().unwrap();
+    assert_eq!(
+        partial(&ended(&child).await).receipt.reason,
+        CancelReason::Parent(id)
+    );
+    drop((run, child));
+    nothing_kept(&runtime);
+}
+
+/// Whether anybody holds a run's log: the store is not asked for it then.
+async fn is_in_memory(runtime: &Runtime, store: &SharedStore, id: RunId) -> bool {
+    let before = store.reads();
+    assert!(runtime.get(id).await.unwrap().is_some());
+    store.reads() == before
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_run_leaves_memory_when_its_children_have_ended() {
+    let store = SharedStore::new();
+    let runtime = opened(Default::default(), store.clone()).await;
+    let (run, child) = parent(&runtime, poet(Storyteller::endless())).await;
+    let id = run.id();
+    drop(run);
+    settle().await;
+    assert!(is_in_memory(&runtime, &store, id).await);
+    child.cancel().await;
+    ended(&child).await;
+    drop(child);
+    settle().await;
+    assert!(!is_in_memory(&runtime, &store, id).await);
+    runtime.cancel(id).await;
+    settle().await;
+    nothing_kept(&runtime);
 }

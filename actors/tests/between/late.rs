@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use quell_actors::{
-    CancelOutcome, EventKind, Outcome, RunStatus, Store,
+    Agent, CancelOutcome, EventKind, NewRun, Outcome, RunStatus, Store,
     error::EventsError,
     runtime::{RuntimeConfig, Shutdown},
     sim::{Gate, Storyteller},
+    tool::OnCancel,
 };
+use serde_json::json;
 
-use crate::support::{Fault, FaultyStore, check_history, opened, poet, settle, until};
+use crate::support::{
+    Fault, FaultyStore, check_history, opened, poet, settle, tools::Ledger, until,
+};
 
 /// A little more than the time between two attempts to reach a lost store.
 const LATER: Duration = Duration::from_secs(6);
@@ -95,4 +99,30 @@ async fn a_store_that_is_back_gets_one_append_after_the_other() {
     let stored = store.read(run.id(), 0, 100).await.unwrap();
     assert_eq!(head.status, RunStatus::Error);
     check_history(&stored);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_has_lost_its_store_has_its_session_until_its_tool_is_done() {
+    let store = FaultyStore::open();
+    let runtime = opened(impatient(), store.clone()).await;
+    let (ledger, finish) = (Ledger::default(), Gate::new());
+    let tool = ledger.tool("move", &finish).on_cancel(OnCancel::Finish);
+    let model = Storyteller::new("done").calling("move", json!({}));
+    let agent = Agent::builder("clerk", model).tool(tool).build().unwrap();
+    let new = || NewRun::new("Move.").session("s");
+    let first = runtime.start(&agent, new()).await.unwrap();
+    until(&first, |kind| matches!(kind, EventKind::ToolCallStarted(_))).await;
+    settle().await;
+    store.fail(std::iter::repeat_n(Fault::Unavailable, 10_000));
+    first.cancel().await;
+    assert!(first.outcome().await.is_err());
+    store.heal();
+    let second = poet(Storyteller::new("la").stall_at(0));
+    let second = runtime.start(&second, new()).await.unwrap();
+    settle().await;
+    assert_eq!(second.status(), RunStatus::Pending, "the tool is at work");
+    finish.open();
+    settle().await;
+    assert_eq!(second.status(), RunStatus::Running);
+    second.cancel().await;
 }

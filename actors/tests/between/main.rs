@@ -10,3 +10,4 @@ mod late;
 mod refused;
 mod restart;
 mod slow;
+mod unstored;

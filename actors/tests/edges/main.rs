@@ -10,6 +10,7 @@ mod elsewhere;
 mod limits;
 mod readers;
 mod slots;
+mod spans;
 mod store;
 mod supervisor;
 mod threads;

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod after;
 mod answers;
 mod decisions;
 mod expiry;

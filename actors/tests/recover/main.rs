@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod before;
 mod crash;
 mod cuts;
 mod faults;

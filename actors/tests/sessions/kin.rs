@@ -171,3 +171,54 @@ async fn a_child_of_a_run_that_has_ended_is_refused_and_leaves_nothing() {
     assert_eq!(runtime.session("s").await.unwrap().unwrap().runs, 1);
     nothing_kept(&runtime);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_child_does_not_run_beside_whoever_its_parent_waits_for() {
+    let runtime = Runtime::new();
+    // The parent starts a child that is paused, and is paused itself.
+    let (told, mut heard) = mpsc::unbounded_channel();
+    let shared = Arc::new((runtime.clone(), payer(), told));
+    let begins = tool::from_fn("begins", "Begins.", move |(): (), context: ToolContext| {
+        let shared = shared.clone();
+        async move {
+            let (runtime, agent, told) = &*shared;
+            let run = in_s("Help.").child_of(&context);
+            let _ = told.send(runtime.start(agent, run).await?);
+            Ok::<_, tool::ToolError>("begun")
+        }
+    });
+    let model = Storyteller::new("done")
+        .calling("begins", json!({}))
+        .calling("pay", json!({}));
+    let pay = Ledger::default().tool("pay", &open()).confirm();
+    let agent = Agent::builder("parent", model).tool(begins).tool(pay);
+    let agent = agent.history_runs(0).build().unwrap();
+    let parent = runtime.start(&agent, in_s("Do it.")).await.unwrap();
+    let child = heard.recv().await.unwrap();
+    for run in [&parent, &child] {
+        until(run, |kind| matches!(kind, EventKind::Paused(_))).await;
+    }
+    settle().await;
+
+    let gate = Gate::new();
+    let holder = runtime.start(&gated(&gate), in_s("Sing.")).await.unwrap();
+    let decide = |call: &str| Decisions::new().approve(call);
+    runtime
+        .continue_run(parent.id(), decide("call-1-1"))
+        .await
+        .unwrap();
+    runtime
+        .continue_run(child.id(), decide("call-1-0"))
+        .await
+        .unwrap();
+    settle().await;
+    let pending = (RunStatus::Pending, RunStatus::Pending);
+    assert_eq!((parent.status(), child.status()), pending);
+    gate.open();
+    for run in [&holder, &parent, &child] {
+        assert!(matches!(ended(run).await, Outcome::Completed(_)));
+    }
+    drop((parent, child));
+    settle().await;
+    nothing_kept(&runtime);
+}

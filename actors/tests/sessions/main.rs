@@ -7,10 +7,12 @@ mod support;
 
 mod busy;
 mod endings;
+mod family;
 mod history;
 mod interrupts;
 mod kept;
 mod kin;
+mod order;
 mod seen;
 mod turns;
 mod waiting;
