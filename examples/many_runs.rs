@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let reason = CancelReason::Because("the poems are told".into());
     let answers = runtime
-        .cancel_all(Scope::Agent("novelist".into()), CancelRequest::new(reason))
+        .cancel_all(Scope::all().agent("novelist"), CancelRequest::new(reason))
         .await;
     while let Some(outcome) = novels.join_next().await {
         summary.add(&outcome??);

@@ -77,6 +77,10 @@ pub struct CancelRequest {
     /// Such intents are bounded in number and in age ([`RuntimeConfig`](crate::runtime::RuntimeConfig)).
     #[serde(default)]
     pub remember: bool,
+    /// For whom it is remembered: only the start of a run of the same scope ([`NewRun::scope`](crate::NewRun::scope)) is
+    /// cancelled. `None` is a scope of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Arc<str>>,
 }
 
 impl CancelRequest {
@@ -86,6 +90,7 @@ impl CancelRequest {
             reason,
             by: None,
             remember: false,
+            scope: None,
         }
     }
 
@@ -99,6 +104,12 @@ impl CancelRequest {
     pub fn remember(mut self) -> CancelRequest {
         self.remember = true;
         self
+    }
+
+    /// The same, for runs that are started in this scope alone, such as those of one user.
+    pub fn remember_in(mut self, scope: impl Into<Arc<str>>) -> CancelRequest {
+        self.scope = Some(scope.into());
+        self.remember()
     }
 }
 

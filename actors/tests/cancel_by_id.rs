@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use quell_actors::{
-    Agent, CancelOutcome, CancelReason, CancelRequest, NewRun, RunId, RunStatus, Runtime,
+    Agent, CancelOutcome, CancelReason, CancelRequest, NewRun, Outcome, RunId, RunStatus, Runtime,
     runtime::{RuntimeConfig, Scope},
     sim::Storyteller,
 };
@@ -142,15 +142,40 @@ async fn a_cancel_of_many_answers_for_each() {
         ids
     };
     assert_eq!(
-        cancel(Scope::Agent("clerk".into())).await,
+        cancel(Scope::all().agent("clerk")).await,
         [runs[2].id(), runs[3].id()]
     );
-    assert_eq!(cancel(Scope::Session("a".into())).await, [runs[0].id()]);
-    assert_eq!(cancel(Scope::Session("nobody".into())).await, []);
-    assert_eq!(cancel(Scope::All).await, [runs[1].id()]);
+    assert_eq!(cancel(Scope::all().session("a")).await, [runs[0].id()]);
+    assert_eq!(cancel(Scope::all().session("nobody")).await, []);
+    assert_eq!(cancel(Scope::all()).await, [runs[1].id()]);
     for run in &runs {
         assert_eq!(ended(run).await.status(), RunStatus::Cancelled);
     }
     assert_eq!(probe.open(), 0);
     nothing_left(&runtime);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_that_was_remembered_in_one_scope_is_of_no_other() {
+    let runtime = Runtime::new();
+    let agent = poet(Storyteller::new("la"));
+    let id = RunId::new();
+    let request = CancelRequest::default().remember_in("bob");
+    assert_eq!(
+        runtime.cancel_with(id, request).await,
+        CancelOutcome::Remembered
+    );
+    let anns = NewRun::new("Sing.").id(id).scope("ann");
+    let run = runtime.start(&agent, anns).await.unwrap();
+    assert!(matches!(ended(&run).await, Outcome::Completed(_)));
+
+    let id = RunId::new();
+    let request = CancelRequest::default().remember_in("ann");
+    assert_eq!(
+        runtime.cancel_with(id, request).await,
+        CancelOutcome::Remembered
+    );
+    let anns = NewRun::new("Sing.").id(id).scope("ann");
+    let run = runtime.start(&agent, anns).await.unwrap();
+    assert!(matches!(ended(&run).await, Outcome::Cancelled(_)));
 }

@@ -230,7 +230,7 @@ impl Fleet {
         match &self.all {
             All::Quell(runtime) => {
                 runtime
-                    .cancel_all(Scope::All, CancelRequest::default())
+                    .cancel_all(Scope::all(), CancelRequest::default())
                     .await;
             }
             All::Control(token) => token.cancel(),

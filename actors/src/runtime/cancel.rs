@@ -18,24 +18,64 @@ use crate::{
 /// How many paused runs are cancelled at the same time.
 const AT_ONCE: usize = 256;
 
-/// Which runs a cancel of many is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// Every run that has not ended.
-    All,
-    /// The runs of the agent of this name.
-    Agent(Arc<str>),
-    /// The runs of this session.
-    Session(Arc<str>),
+/// Which runs a cancel of many is for: those that fit all that it names.
+///
+/// ```
+/// use quell_actors::runtime::Scope;
+///
+/// let all = Scope::all();
+/// let of_one_user = Scope::all().agent("poet").user("ann");
+/// # let _ = (all, of_one_user);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Scope {
+    /// Only the runs of the agent of this name.
+    pub agent: Option<Arc<str>>,
+    /// Only the runs of this session.
+    pub session: Option<Arc<str>>,
+    /// Only the runs of this user.
+    pub user: Option<Arc<str>>,
 }
 
 impl Scope {
+    /// Every run that has not ended.
+    pub fn all() -> Scope {
+        Scope::default()
+    }
+
+    /// Of those only the runs of the agent of this name.
+    pub fn agent(mut self, name: impl Into<Arc<str>>) -> Scope {
+        self.agent = Some(name.into());
+        self
+    }
+
+    /// Of those only the runs of this session.
+    pub fn session(mut self, id: impl Into<Arc<str>>) -> Scope {
+        self.session = Some(id.into());
+        self
+    }
+
+    /// Of those only the runs of this user.
+    pub fn user(mut self, id: impl Into<Arc<str>>) -> Scope {
+        self.user = Some(id.into());
+        self
+    }
+
     pub(super) fn holds(&self, log: &RunLog) -> bool {
-        match self {
-            Scope::All => true,
-            Scope::Agent(name) => log.agent == *name,
-            Scope::Session(id) => log.session_id.as_ref() == Some(id),
-        }
+        let fits = |wanted: &Option<Arc<str>>, is: Option<&Arc<str>>| {
+            wanted.is_none() || wanted.as_ref() == is
+        };
+        let is_users = || {
+            let started = log.started();
+            let user = started
+                .as_ref()
+                .and_then(|started| started.user_id.as_ref());
+            fits(&self.user, user)
+        };
+        fits(&self.agent, Some(&log.agent))
+            && fits(&self.session, log.session_id.as_ref())
+            && (self.user.is_none() || is_users())
     }
 }
 
@@ -124,14 +164,17 @@ impl Registry {
         let mut runs = locked(&self.runs);
         let known = runs.find(id);
         if let (None, Some(request)) = (&known, request) {
-            let (scope, now) = ("".into(), Instant::now());
-            runs.desk.intents.add(scope, id, request.clone(), now);
+            let scope = request.scope.clone().unwrap_or_default();
+            let (request, now) = (request.clone(), Instant::now());
+            runs.desk.intents.add(scope, id, request, now);
         }
         known
     }
 
-    fn forget_intent(&self, id: RunId) {
-        locked(&self.runs).desk.intents.forget(&"".into(), id);
+    /// The run of a cancel that was remembered is known after all.
+    fn forget_intent(&self, id: RunId, request: &CancelRequest) {
+        let scope = request.scope.clone().unwrap_or_default();
+        locked(&self.runs).desk.intents.forget(&scope, id);
     }
 
     /// Cancels the paused runs, which are in the store.
@@ -141,11 +184,9 @@ impl Registry {
         request: &CancelRequest,
     ) -> Vec<(RunId, CancelOutcome)> {
         let mut query = RunQuery::unfinished();
-        match which {
-            Scope::All => {}
-            Scope::Agent(name) => query.agent = Some(name.clone()),
-            Scope::Session(id) => query.session_id = Some(id.clone()),
-        }
+        query.agent = which.agent.clone();
+        query.session_id = which.session.clone();
+        query.user_id = which.user.clone();
         let mut answers = Vec::new();
         loop {
             let page = match self.env.store.clone().runs(query.clone()).await {
@@ -190,11 +231,11 @@ impl Registry {
         });
         match found {
             Found::Log(log) => {
-                self.forget_intent(id);
+                self.forget_intent(id, &request);
                 Run::new(log).cancel_with(request).await
             }
             Found::Stored(head) if head.status.is_ended() => {
-                self.forget_intent(id);
+                self.forget_intent(id, &request);
                 CancelOutcome::AlreadyEnded {
                     status: head.status,
                 }

@@ -135,7 +135,7 @@ impl Runtime {
         let registry = self.registry();
         let _closed = Closed::new(registry, id.clone())?;
         let request = CancelRequest::new(CancelReason::SessionDeleted);
-        let which = Scope::Session(id.clone());
+        let which = Scope::all().session(id.clone());
         self.cancel_known(&which, &request).await;
         registry.none_left(&id).await;
         // The paused ones that somebody reads have an ending to show; the others go as they are.

@@ -44,6 +44,7 @@ pub struct NewRun {
     parent: Option<RunId>,
     user_id: Option<Arc<str>>,
     context: Option<Arc<Context>>,
+    scope: Option<Arc<str>>,
     input: Vec<Message>,
 }
 
@@ -93,6 +94,14 @@ impl NewRun {
     /// Hands the run what its tools are to know, and what is to be stored with it.
     pub fn context(mut self, context: impl Into<Arc<Context>>) -> NewRun {
         self.context = Some(context.into());
+        self
+    }
+
+    /// Names the scope in which a cancel of the run may have been remembered
+    /// ([`CancelRequest::remember_in`](crate::CancelRequest::remember_in)): who may cancel it before it is known. One that
+    /// was remembered in another scope does not touch it.
+    pub fn scope(mut self, scope: impl Into<Arc<str>>) -> NewRun {
+        self.scope = Some(scope.into());
         self
     }
 
@@ -179,7 +188,7 @@ pub(super) async fn start(
     let launch = Launch::new(&log, agent, history, supervisor);
     let spec = StartSpec {
         when_busy: run.when_busy,
-        scope: "".into(),
+        scope: run.scope.unwrap_or_default(),
         started,
     };
     let Accepted { todo, intent } = registry.accept(spec, launch)?;

@@ -21,7 +21,7 @@ async fn a_cancel_by_id_takes_effect_in_the_call() {
             let request = CancelRequest::new(CancelReason::Superseded);
             drop(runtime.cancel_with(run.id(), request));
         },
-        |runtime, _| drop(runtime.cancel_all(Scope::All, CancelRequest::default())),
+        |runtime, _| drop(runtime.cancel_all(Scope::all(), CancelRequest::default())),
     ];
     for call in calls {
         let runtime = Runtime::new();

@@ -60,7 +60,7 @@ async fn a_runtime_is_spoken_to_in_messages_alone() {
     .unwrap();
     assert_eq!(outcome, CancelOutcome::NotFound);
     let request = CancelRequest::default();
-    let all = call!(actor, RuntimeMessage::CancelMany, Scope::All, request).unwrap();
+    let all = call!(actor, RuntimeMessage::CancelMany, Scope::all(), request).unwrap();
     assert!(
         all.iter()
             .any(|(id, outcome)| *id == two.id() && outcome.is_accepted())
@@ -162,7 +162,7 @@ async fn a_runtimes_actor_waits_for_no_store() {
             started.into(),
         ))
         .unwrap();
-    let scope = Scope::Agent("nobody".into());
+    let scope = Scope::all().agent("nobody");
     let none = call!(
         actor,
         RuntimeMessage::CancelMany,

@@ -157,7 +157,7 @@ async fn a_cancel_of_many_finds_the_paused_ones_in_the_store() {
         let run = NewRun::new("Pay.").session(session);
         ids.push(paused(&runtime, &clerk(&ledger), run).await.id());
     }
-    let which = Scope::Session("a".into());
+    let which = Scope::all().session("a");
     let answers = runtime.cancel_all(which, CancelRequest::default()).await;
     let mut cancelled: Vec<_> = answers.iter().map(|(id, _)| *id).collect();
     cancelled.sort();

@@ -13,6 +13,7 @@ mod interrupts;
 mod kept;
 mod kin;
 mod order;
+mod owned;
 mod seen;
 mod turns;
 mod waiting;

@@ -166,7 +166,7 @@ async fn a_cancel_of_a_whole_session_asks_no_model_on_the_way() {
     for _ in 0..20 {
         waits(&runtime, &agent, in_s("Sing.")).await;
     }
-    let which = Scope::Session("s".into());
+    let which = Scope::all().session("s");
     let answers = runtime.cancel_all(which, CancelRequest::default()).await;
     assert_eq!(answers.len(), 20);
     assert!(answers.iter().all(|(_, answer)| answer.is_accepted()));
