@@ -34,10 +34,14 @@ struct Inner {
     interrupted: InterruptedAnswers,
     history_runs: usize,
     on_crash: OnCrash,
+    max_resumes: u32,
 }
 
 /// How many runs of its session an agent remembers, unless it says otherwise.
 const HISTORY_RUNS: usize = 10;
+
+/// How many times a run is resumed after a crash, unless its agent says otherwise.
+const MAX_RESUMES: u32 = 3;
 
 impl Agent {
     /// An agent with a name and a model, and defaults for all else. A name that cannot be is refused by
@@ -56,6 +60,7 @@ impl Agent {
             interrupted: InterruptedAnswers::default(),
             history_runs: HISTORY_RUNS,
             on_crash: OnCrash::default(),
+            max_resumes: MAX_RESUMES,
         }))
     }
 
@@ -130,6 +135,11 @@ impl Agent {
     /// What becomes of a run that was at work when the process ended.
     pub fn on_crash(&self) -> OnCrash {
         self.0.on_crash
+    }
+
+    /// How many times a run is resumed after a crash.
+    pub fn max_resumes(&self) -> u32 {
+        self.0.max_resumes
     }
 
     /// What the model is told of the tools.
@@ -269,6 +279,13 @@ impl AgentBuilder {
     /// Decides what becomes of a run that was at work when the process ended.
     pub fn on_crash(mut self, on_crash: OnCrash) -> AgentBuilder {
         self.inner().on_crash = on_crash;
+        self
+    }
+
+    /// Decides how many times a run is resumed after a crash ([`OnCrash::Resume`]). After the next one it ends `Error`, with
+    /// the reason `interrupted`: it may be what ends the process. Default: 3.
+    pub fn max_resumes(mut self, times: u32) -> AgentBuilder {
+        self.inner().max_resumes = times;
         self
     }
 

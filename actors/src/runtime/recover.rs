@@ -249,7 +249,10 @@ fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found) -> Begun {
             (Settled::Cancelled, Waits::Ended(log).into())
         }
         (RunStatus::Pending, None, Some(agent)) => relaunch_found(registry, log, agent, false),
-        (RunStatus::Running, None, Some(agent)) if agent.on_crash() == OnCrash::Resume => {
+        // One that was resumed again and again may be what ends the process.
+        (RunStatus::Running, None, Some(agent))
+            if agent.on_crash() == OnCrash::Resume && log.resumes() < agent.max_resumes() =>
+        {
             relaunch_found(registry, log, agent, true)
         }
         (RunStatus::Cancelling, _, _) => {

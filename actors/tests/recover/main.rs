@@ -10,6 +10,7 @@ mod cuts;
 mod faults;
 mod fences;
 mod many;
+mod poison;
 mod same;
 mod settled;
 mod told;

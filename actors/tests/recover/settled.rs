@@ -238,7 +238,10 @@ async fn a_run_that_had_to_be_resumed_and_finds_no_place_ends() {
     assert_eq!(recovered.resumed, ids[..2]);
     assert_eq!(recovered.interrupted, ids[2..]);
     for (_, answer) in runtime
-        .cancel_all(quell_actors::runtime::Scope::all(), CancelRequest::default())
+        .cancel_all(
+            quell_actors::runtime::Scope::all(),
+            CancelRequest::default(),
+        )
         .await
     {
         assert!(answer.is_accepted());
