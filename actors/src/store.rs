@@ -1,5 +1,6 @@
 //! The seam to stores: where a run's events are kept, with a meaning that one machine and several can give.
 
+#[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod events;
 mod head;
@@ -44,7 +45,7 @@ use crate::{
 /// * A run, and so its session, is listed from its first append on. What was deleted is not there: an append to it is
 ///   fenced, and only a first append makes it again.
 ///
-/// [`conformance::check`] holds a store to all of this.
+/// `store::conformance::check` (feature `conformance`) holds a store to all of this.
 ///
 /// The runtime has one append in flight for each run; what is decided meanwhile goes into the next. It polls an append
 /// once where it stands, and pays for a task only when it has to wait.
@@ -67,8 +68,9 @@ pub trait Store: Send + Sync + 'static {
         events: Events,
     ) -> impl Future<Output = Result<u64, AppendError>> + Send;
 
-    /// The same append, by a store that can answer it where it stands: without waiting for anything, and within a
-    /// microsecond or so. `None`, unless a store says otherwise: then the runtime calls [`append`](Store::append).
+    /// The same append, by a store that can answer it at once, without waiting for anything: what the store in memory does,
+    /// so that a chunk costs neither a box nor a task. `None`: the runtime calls [`append`](Store::append).
+    #[doc(hidden)]
     fn append_now(
         &self,
         run: RunId,

@@ -52,7 +52,9 @@ pub(super) async fn read_history(
     marked: bool,
 ) -> Result<Vec<Message>, ReadError> {
     let mut told: Vec<Vec<Message>> = Vec::new();
-    let mut query = RunQuery::session(memory.session).limit(PAGE);
+    // About as many as are wanted: a session may have many more. Some of them may have nothing to say.
+    let page_size = runs.saturating_mul(2).clamp(8, PAGE);
+    let mut query = RunQuery::session(memory.session).limit(page_size);
     query.past = memory.before;
     loop {
         let page = store.clone().runs(query.clone()).await?;
@@ -65,7 +67,7 @@ pub(super) async fn read_history(
             told.extend(transcript.map(|said| said.into_history(marked)));
         }
         match page.last() {
-            Some(last) if page.len() == PAGE && told.len() < runs => query = query.after(last),
+            Some(last) if page.len() == page_size && told.len() < runs => query = query.after(last),
             Some(_) | None => break,
         }
     }

@@ -96,6 +96,32 @@ impl MemoryStore {
         Ok(events.last())
     }
 
+    fn look_up(&self, run: RunId) -> Option<RunHead> {
+        self.shard(run).get(&run).map(|kept| kept.head.clone())
+    }
+
+    /// The runs that `query` asks for, of those that `look_up` finds.
+    fn page(
+        &self,
+        mut query: RunQuery,
+        mut look_up: impl FnMut(RunId) -> Option<RunHead>,
+    ) -> Vec<RunHead> {
+        let mut found = Vec::new();
+        while found.len() < query.limit {
+            let most = (query.limit - found.len()).clamp(FEWEST, MOST);
+            // Whoever writes is not held up for longer than this takes.
+            let keys = locked(&self.index).next_runs(&query, most);
+            let heads = keys.iter().filter_map(|(_, run)| look_up(*run));
+            found.extend(heads.filter(|head| query.holds(head)));
+            if keys.len() < most {
+                break;
+            }
+            query.past = keys.last().copied();
+        }
+        found.truncate(query.limit);
+        found
+    }
+
     /// Removes a run from everywhere, for the caller to drop when the index is released.
     fn remove(&self, index: &mut Index, run: RunId) -> Option<KeptRun> {
         let kept = self.shard(run).remove(&run)?;
@@ -133,7 +159,7 @@ impl Store for MemoryStore {
     }
 
     async fn head(&self, run: RunId) -> Result<Option<RunHead>, ReadError> {
-        Ok(self.shard(run).get(&run).map(|kept| kept.head.clone()))
+        Ok(self.look_up(run))
     }
 
     async fn read(&self, run: RunId, after: u64, limit: usize) -> Result<Vec<RunEvent>, ReadError> {
@@ -151,24 +177,8 @@ impl Store for MemoryStore {
             .collect())
     }
 
-    async fn runs(&self, mut query: RunQuery) -> Result<Vec<RunHead>, ReadError> {
-        let mut found = Vec::new();
-        while found.len() < query.limit {
-            let most = (query.limit - found.len()).clamp(FEWEST, MOST);
-            // Whoever writes is not held up for longer than this takes.
-            let keys = locked(&self.index).next_runs(&query, most);
-            for (_, run) in &keys {
-                let runs = self.shard(*run);
-                let head = runs.get(run).map(|kept| &kept.head);
-                found.extend(head.filter(|head| query.holds(head)).cloned());
-            }
-            if keys.len() < most {
-                break;
-            }
-            query.past = keys.last().copied();
-        }
-        found.truncate(query.limit);
-        Ok(found)
+    async fn runs(&self, query: RunQuery) -> Result<Vec<RunHead>, ReadError> {
+        Ok(self.page(query, |run| self.look_up(run)))
     }
 
     async fn session(&self, id: Arc<str>) -> Result<Option<SessionHead>, ReadError> {

@@ -28,7 +28,7 @@ pub(super) fn fill_in(db: &mut Connection) -> Result<(), Fault> {
     let mut runs = 0;
     while let Some(mark) = due(db)? {
         let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        runs += slice(&change, &mark)?;
+        runs += slice(&change, &mark, SLICE)?;
         change.commit()?;
     }
     if runs > 0 {
@@ -56,13 +56,13 @@ fn due(db: &Connection) -> Result<Option<Mark>, Fault> {
     Ok(mark.optional()?)
 }
 
-/// Fills in the next runs. Returns how many.
-fn slice(db: &Connection, mark: &Mark) -> Result<usize, Fault> {
+/// Fills in the next runs, at most `most`. Returns how many.
+fn slice(db: &Connection, mark: &Mark, most: usize) -> Result<usize, Fault> {
     let mut find = db.prepare_cached(&format!(
         "SELECT {RUN_COLUMNS} FROM runs INDEXED BY runs_by_age WHERE (created_at, id) > (?, ?) \
          ORDER BY created_at, id LIMIT ?"
     ))?;
-    let found = find.query_map(params![mark.at, mark.run, SLICE as i64], |row| {
+    let found = find.query_map(params![mark.at, mark.run, most as i64], |row| {
         let mark = Mark {
             at: row.get("created_at")?,
             run: row.get("id")?,
@@ -84,7 +84,7 @@ fn slice(db: &Connection, mark: &Mark) -> Result<usize, Fault> {
         }
     }
     match found.last() {
-        Some((mark, _)) if found.len() == SLICE => {
+        Some((mark, _)) if found.len() == most => {
             let mut note = db.prepare_cached("UPDATE meta SET value = ? WHERE key = ?")?;
             note.execute(params![mark.at, "filled_in_at"])?;
             note.execute(params![mark.run, "filled_in_run"])?;
@@ -149,3 +149,7 @@ fn event(db: &Connection, row: &RunRow, seq: u64) -> Result<Option<RunEvent>, Fa
         Err(fault) => Err(fault),
     }
 }
+
+#[cfg(test)]
+#[path = "fill_in_tests.rs"]
+mod tests;

@@ -28,7 +28,7 @@ pub(super) fn open(mut options: SqliteOptions) -> Result<Arc<Shared>, OpenError>
     let path = options.path.clone();
     let lock = Lock::take(&path)?;
     look_at_header(&path)?;
-    let mut db = prepare(&options)?;
+    let mut db = migrated(&options)?;
     let next = recover(&mut db).map_err(|fault| OpenError::fault(&path, fault))?;
     fill_in(&mut db).map_err(|fault| OpenError::fault(&path, fault))?;
     retain(&mut db, options.retention).map_err(|fault| OpenError::fault(&path, fault))?;
@@ -88,7 +88,7 @@ fn look_at_header(path: &Path) -> Result<(), OpenError> {
 }
 
 /// A connection to a file of this release's form, that has been checked.
-fn prepare(options: &SqliteOptions) -> Result<Connection, OpenError> {
+pub(super) fn migrated(options: &SqliteOptions) -> Result<Connection, OpenError> {
     let path = &options.path;
     let fault = |error: rusqlite::Error| OpenError::fault(path, error.into());
     let mut db = connect::writer(options).map_err(fault)?;

@@ -2,6 +2,7 @@
 
 mod forget;
 mod model;
+mod pages;
 mod race;
 mod tape;
 
