@@ -54,8 +54,8 @@ pub use settings::{OpenAiChatBuilder, OpenAiError};
 /// model's own: no id, an empty name and arguments that are no JSON are for the run to deal with. An answer that calls
 /// tools ends with `ToolCalls`, also where the server says `stop`. A conversation is sent as it stands.
 ///
-/// What a provider wants to be given back with an answer that calls tools is given back to it: reasoning in the field it came
-/// in (DeepSeek), `reasoning_details` (OpenRouter), and the `extra_content` of calls (Gemini). Nothing else is.
+/// What the provider of an agent with tools wants to be given back is given back to it: reasoning in the field it came in
+/// (DeepSeek), `reasoning_details` (OpenRouter), and the `extra_content` of calls (Gemini). Nothing else is.
 ///
 /// # Errors
 ///

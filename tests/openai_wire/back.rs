@@ -50,10 +50,10 @@ impl Provider {
     fn judge(&self, request: &Request) -> Result<(), &'static str> {
         let body: Value = serde_json::from_str(&request.body).unwrap();
         let messages = body["messages"].as_array().unwrap();
-        let calling = messages
+        let mut said = messages
             .iter()
-            .filter(|message| message["tool_calls"].is_array());
-        calling.clone().try_for_each(self.rule)
+            .filter(|message| message["role"] == "assistant");
+        said.try_for_each(self.rule)
     }
 
     /// Serves so many requests: it answers the first with a call and the others with text, and refuses those that break
@@ -134,9 +134,10 @@ fn deepseek() -> Provider {
             json!({"content": null, "reasoning_content": " look."}),
         ],
         extra_content: None,
-        rule: |message| match message["reasoning_content"] == "I should look." {
-            true => Ok(()),
-            false => {
+        rule: |message| match (&message["reasoning_content"], &message["tool_calls"]) {
+            (Value::String(_), Value::Null) => Ok(()),
+            (reasoning, _) if *reasoning == "I should look." => Ok(()),
+            _ => {
                 Err("The `reasoning_content` in the thinking mode must be passed back to the API.")
             }
         },
@@ -162,7 +163,8 @@ async fn gemini_is_given_back_the_signature_of_a_call() {
         extra_content: Some(signature),
         rule: |message| {
             let call = &message["tool_calls"][0];
-            match call["extra_content"]["google"]["thought_signature"] == "c2lnbmVk" {
+            let signature = &call["extra_content"]["google"]["thought_signature"];
+            match call.is_null() || *signature == "c2lnbmVk" {
                 true => Ok(()),
                 false => Err("Function call is missing a thought_signature in functionCall parts."),
             }
@@ -185,7 +187,7 @@ async fn openrouter_is_given_back_the_details_of_the_reasoning_with_their_pieces
             let whole = json!([
                 {"type": "reasoning.text", "index": 0, "text": "I should look.", "signature": "s"},
             ]);
-            match message["reasoning_details"] == whole {
+            match message["tool_calls"].is_null() || message["reasoning_details"] == whole {
                 true => Ok(()),
                 false => Err("Invalid `signature` in `thinking` block"),
             }
@@ -213,7 +215,10 @@ async fn a_provider_that_gave_nothing_is_given_nothing() {
         deltas: vec![json!({"role": "assistant", "content": "Let me look."})],
         extra_content: None,
         rule: |message| {
-            let calls = message["tool_calls"].as_array().unwrap();
+            let calls = message["tool_calls"]
+                .as_array()
+                .cloned()
+                .unwrap_or_default();
             let plain = only(message, &PLAIN)
                 && calls
                     .iter()
@@ -235,6 +240,44 @@ async fn reasoning_that_came_empty_goes_back_empty() {
         },
     };
     provider.is_content().await;
+}
+
+/// An answer that was cut has no reasoning of its own, and DeepSeek wants the field all the same.
+#[tokio::test]
+async fn deepseek_takes_a_session_in_which_an_answer_was_cut() {
+    let (server, runtime, provider) = (Server::start().await, Runtime::new(), deepseek());
+    let look = |_: Value, _: ToolContext| async { Ok("rain") };
+    let look = tool::from_schema("look", "Looks.", json!({"type": "object"}), look);
+    let agent = Agent::builder("clerk", server.model()).tool(look);
+    let agent = agent.build().unwrap();
+    let start = async || {
+        let new = NewRun::new("Does it rain?").session("s");
+        runtime.start(&agent, new).await.unwrap()
+    };
+    guarded(async {
+        let first = start().await;
+        let (outcome, ()) = tokio::join!(first.outcome(), provider.serve(&server, 2));
+        assert!(matches!(outcome.unwrap(), Outcome::Completed(_)));
+
+        let cut = start().await;
+        let (mut peer, request) = server.request().await;
+        assert_eq!(provider.judge(&request), Ok(()));
+        peer.send(format!("{EVENTS}{}", text("I was"))).await;
+        let mut events = cut.events();
+        while !matches!(
+            events.next().await.unwrap().unwrap().kind,
+            EventKind::Content { .. }
+        ) {}
+        cut.cancel().await;
+
+        let later = start().await;
+        let words = format!("{EVENTS}{}{}", text("Yes."), finish("stop"));
+        let (outcome, request) = tokio::join!(later.outcome(), server.answer(words));
+        assert!(matches!(outcome.unwrap(), Outcome::Completed(_)));
+        assert!(request.body.contains("interrupted"), "{}", request.body);
+        assert_eq!(provider.judge(&request), Ok(()), "{}", request.body);
+    })
+    .await;
 }
 
 /// Another server gets the session's later run, and must not get what the first one gave.

@@ -36,6 +36,7 @@ pub(super) fn stream(
     request: ModelRequest,
 ) -> impl Stream<Item = Result<ModelChunk, ModelError>> + Send + 'static {
     let answer = Answer {
+        with_tools: !request.tools.is_empty(),
         connection,
         phase: Phase::Asking(asking, request),
         parser: Parser::default(),
@@ -50,6 +51,8 @@ pub(super) fn stream(
 }
 
 struct Answer {
+    /// The model may call tools.
+    with_tools: bool,
     connection: Arc<Connection>,
     phase: Phase,
     parser: Parser,
@@ -79,7 +82,9 @@ impl Answer {
             }
             let over = matches!(self.phase, Phase::Over);
             if over {
+                // Without tools nobody asks for it again.
                 if let Some(Ok(_)) = self.ending
+                    && self.with_tools
                     && let Some(part) = self.parser.given_back()
                 {
                     return Some(Ok(ModelChunk::Opaque(part)));

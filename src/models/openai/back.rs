@@ -1,9 +1,9 @@
-//! What a provider wants to be given back with an answer that calls tools, and how it is given back.
+//! What a provider wants to be given back with an answer, and how it is given back.
 //!
-//! DeepSeek refuses a request in which such an answer comes without its reasoning, Gemini one without the signatures that
-//! stood with its calls (`extra_content`), and OpenRouter one without its `reasoning_details`. Groq and Cerebras refuse
-//! fields that they do not know. So each thing goes back in the field it came in, to the provider that sent it, and
-//! nothing else does.
+//! DeepSeek refuses a request with tools in which any answer comes without its reasoning, Gemini one in which a call comes
+//! without the signature that stood with it (`extra_content`), and OpenRouter one without the `reasoning_details`. Groq and
+//! Cerebras refuse fields that they do not know. So each thing goes back in the field it came in, to the provider that
+//! sent it, and nothing else does.
 
 use std::collections::BTreeMap;
 
@@ -122,8 +122,13 @@ fn is_text(name: &str) -> bool {
     name == "text" || name == "summary"
 }
 
-/// Adds to a message of the model that calls tools what its provider gave with it. The reasoning is left out unless
-/// `reasoning`.
+/// Whether this was given by a server that sends its reasoning as `reasoning_content`.
+pub(super) fn sends_reasoning_content(given: &ProviderParts) -> bool {
+    let mut fields = given.parts.iter().map(|part| &part["reasoning_field"]);
+    fields.any(|field| *field == "reasoning_content")
+}
+
+/// Adds to a message of the model what its provider gave with it. The reasoning is left out unless `reasoning`.
 pub(super) fn give_back(message: &mut Value, given: &ProviderParts, reasoning: bool) {
     // What is not of this form was not made here.
     let parts = given

@@ -111,13 +111,9 @@ impl Parser {
         self.finish()
     }
 
-    /// What is to be given back with the answer, once: nothing, unless it calls tools.
+    /// What is to be given back with the answer, once.
     pub(super) fn given_back(&mut self) -> Option<Value> {
-        let back = std::mem::take(&mut self.back);
-        if self.calls.is_empty() {
-            return None;
-        }
-        back.part()
+        std::mem::take(&mut self.back).part()
     }
 
     /// Whether anything was read that belongs to an answer.

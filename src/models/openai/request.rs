@@ -9,7 +9,7 @@ use quell_actors::{
 };
 use serde_json::{Map, Value, json};
 
-use super::back::give_back;
+use super::back::{give_back, sends_reasoning_content};
 
 /// What every request asks besides its messages.
 #[derive(Clone, Debug)]
@@ -23,6 +23,7 @@ pub(super) struct Asking {
     pub(super) max_tokens_field: &'static str,
     pub(super) include_usage: bool,
     pub(super) give_reasoning_back: bool,
+    pub(super) is_deepseek: bool,
     pub(super) extra: Map<String, Value>,
 }
 
@@ -42,14 +43,7 @@ impl Asking {
         }
         body.extend(self.extra.clone());
         body.insert("model".into(), json!(self.model));
-        body.insert(
-            "messages".into(),
-            request
-                .messages
-                .iter()
-                .map(|said| self.message(said))
-                .collect(),
-        );
+        body.insert("messages".into(), self.messages(request));
         body.insert("stream".into(), json!(true));
         if !request.tools.is_empty() {
             let tools = request.tools.iter().map(|spec| tool(spec)).collect();
@@ -63,15 +57,26 @@ impl Asking {
         Value::Object(body).to_string().into_bytes()
     }
 
-    /// A message, with what its provider wants to be given back where it calls tools.
-    fn message(&self, said: &Message) -> Value {
-        let mut message = message(said);
-        if let Some(given) = said.provider()
-            && !said.calls().is_empty()
-        {
-            give_back(&mut message, given, self.give_reasoning_back);
-        }
-        message
+    /// The messages, with what the provider wants to be given back: signatures always, reasoning where there are tools.
+    fn messages(&self, request: &ModelRequest) -> Value {
+        let reasoning = self.give_reasoning_back && !request.tools.is_empty();
+        let mut given = request.messages.iter().filter_map(Message::provider);
+        // DeepSeek wants the field in every answer, also in one that was cut before it came.
+        let fill = reasoning && (self.is_deepseek || given.any(sends_reasoning_content));
+        let message = |said: &Message| {
+            let mut message = message(said);
+            if let Some(given) = said.provider() {
+                give_back(&mut message, given, reasoning);
+            }
+            if fill
+                && matches!(said, Message::Assistant { .. })
+                && message["reasoning_content"].is_null()
+            {
+                message["reasoning_content"] = json!("");
+            }
+            message
+        };
+        request.messages.iter().map(message).collect()
     }
 }
 
@@ -124,6 +129,7 @@ mod tests {
             max_tokens_field: "max_tokens",
             include_usage: true,
             give_reasoning_back: true,
+            is_deepseek: false,
             extra: extra.as_object().cloned().unwrap_or_default(),
         }
     }

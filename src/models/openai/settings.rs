@@ -232,7 +232,7 @@ impl OpenAiChatBuilder {
         self
     }
 
-    /// Whether the provider is given back what its model thought before it called tools, in the field it came in and with
+    /// Whether the provider of an agent with tools is given back what its model thought, in the field it came in and with
     /// its details. Default: yes, since DeepSeek and others refuse the next request without it. A provider that sends no
     /// reasoning is given none.
     pub fn give_reasoning_back(mut self, give: bool) -> Self {
@@ -261,6 +261,7 @@ impl OpenAiChatBuilder {
         }
         let endpoint = self.endpoint()?;
         let headers = self.header_map(&endpoint)?;
+        let is_deepseek = endpoint.host_str() == Some("api.deepseek.com");
         let is_openai = endpoint.host_str() == Some("api.openai.com");
         let host = endpoint.host_str().unwrap_or_default();
         let host = match endpoint.port() {
@@ -280,6 +281,7 @@ impl OpenAiChatBuilder {
             },
             include_usage: self.include_usage,
             give_reasoning_back: self.give_reasoning_back,
+            is_deepseek,
             extra: self.extra,
         };
         Ok(OpenAiChat {
