@@ -9,11 +9,13 @@
 
 mod said;
 mod sendable;
+mod words;
 
 use std::sync::Arc;
 
 pub use self::said::Said;
 pub(crate) use self::sendable::{is_object, is_tool_name};
+pub(crate) use self::words::Words;
 use self::{said::Place, sendable::sendable};
 use crate::{
     event::{EventKind, ModelRequestCompleted, RunEvent},

@@ -12,6 +12,7 @@ use crate::{
     outcome::{ErrorReason, FinishReason, Partial, Reply, RunError},
     provider::ProviderParts,
     store::AppendError,
+    transcript::Words,
 };
 
 /// How a run is to end, if the law lets it.
@@ -43,7 +44,11 @@ pub(super) fn compose(
     end: End,
     ending: Ending,
 ) -> Vec<EventKind> {
-    let (text, reasoning) = log.tape.words();
+    let mut words = Words::default();
+    log.tape.each(|kind| words.event(kind));
+    let Words {
+        text, reasoning, ..
+    } = words;
     let tally = inner.facts.tally();
     let crashed = matches!(ending, Ending::Crashed);
     match end {

@@ -177,42 +177,11 @@ impl Tape {
         self.run_id
     }
 
-    /// All that was said, and all that was thought aloud, over all answers.
-    pub(crate) fn words(&self) -> (String, String) {
-        let (mut text, mut reasoning) = (String::new(), String::new());
-        // Where the answer under way began.
-        let mut answer = None;
+    /// Shows every event that it holds, in order. `look` runs under the lock of the tape, and must be short.
+    pub(crate) fn each(&self, look: impl FnMut(&EventKind)) {
         let blocks = locked(&self.blocks);
-        for entry in blocks.full.iter().flatten().chain(&blocks.last) {
-            match &entry.kind {
-                EventKind::Content { text: words } => text.push_str(words),
-                EventKind::ReasoningContent { text: words } => reasoning.push_str(words),
-                EventKind::ModelRequestStarted { .. } => {
-                    answer = Some((text.len(), reasoning.len()));
-                }
-                EventKind::ModelRequestCompleted(_) => answer = None,
-                // An answer that a crash has cut is asked for again, and not said twice.
-                EventKind::Continued(_) => {
-                    if let Some((said, thought)) = answer.take() {
-                        text.truncate(said);
-                        reasoning.truncate(thought);
-                    }
-                }
-                EventKind::Started(_)
-                | EventKind::ToolCallStarted(_)
-                | EventKind::ToolCallProgress(_)
-                | EventKind::ToolCallProcess(_)
-                | EventKind::ToolCallCompleted(_)
-                | EventKind::ToolCallError(_)
-                | EventKind::Steered { .. }
-                | EventKind::CancelRequested { .. }
-                | EventKind::Paused(_)
-                | EventKind::Completed { .. }
-                | EventKind::Cancelled { .. }
-                | EventKind::Error { .. } => {}
-            }
-        }
-        (text, reasoning)
+        let entries = blocks.full.iter().flatten().chain(&blocks.last);
+        entries.map(|entry| &entry.kind).for_each(look);
     }
 }
 

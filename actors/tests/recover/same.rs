@@ -1,8 +1,20 @@
 //! A run looks the same after a crash as before it.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use quell_actors::{Agent, Outcome, Runtime, agent::OnCrash, sim::Storyteller, usage::Usage};
+use quell_actors::{
+    Agent, EventKind, Outcome, RunEvent, RunId, Runtime, Store,
+    agent::OnCrash,
+    event::Started,
+    id::Timestamp,
+    message::Message,
+    sim::Storyteller,
+    store::{BatchId, Events, Expected},
+    usage::Usage,
+};
 
 use super::{on, reopened};
 use crate::support::{ended, partial, shared::SharedStore};
@@ -38,4 +50,38 @@ async fn the_estimate_of_a_request_is_the_same_after_a_crash() {
     let outcome = ended(&run).await;
     assert!(matches!(outcome, Outcome::Error(_)), "{outcome:?}");
     assert_eq!(outcome.usage(), cancelled_live().await);
+}
+
+/// A run that another process began when its clock was a day ahead.
+async fn begun_tomorrow(store: &SharedStore, agent: &Agent) -> RunId {
+    let id = RunId::new();
+    let tomorrow = SystemTime::now() + Duration::from_secs(24 * 60 * 60);
+    let started = Started::new(agent.name(), vec![Message::user("Sing.")]);
+    let events = Events::from_list(vec![RunEvent {
+        run_id: id,
+        seq: 1,
+        at: Timestamp::from(tomorrow),
+        kind: EventKind::Started(Arc::new(started)),
+    }]);
+    let expected = Expected {
+        epoch: 1,
+        last: 0,
+        acquire: false,
+    };
+    let append = store.append(id, expected, BatchId(1), events.unwrap());
+    append.await.unwrap();
+    id
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_times_of_a_run_never_go_back() {
+    let store = SharedStore::new();
+    let agent = Agent::new("poet", Storyteller::new("one two"));
+    let id = begun_tomorrow(&store, &agent).await;
+    let (runtime, recovered) = reopened(&store, &[&agent]).await;
+    assert_eq!(recovered.requeued, [id]);
+    let run = runtime.get(id).await.unwrap().unwrap();
+    assert!(matches!(ended(&run).await, Outcome::Completed(_)));
+    let times: Vec<_> = store.stored(id).await.iter().map(|e| e.at).collect();
+    assert!(times.is_sorted(), "{times:?}");
 }

@@ -12,6 +12,7 @@ mod history;
 mod interrupts;
 mod kept;
 mod kin;
+mod long;
 mod order;
 mod owned;
 mod seen;
