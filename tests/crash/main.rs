@@ -27,6 +27,7 @@ mod program;
 mod programs;
 mod support;
 mod two;
+mod waited;
 
 /// Not a test: the killed program, if this process was started as one.
 #[test]

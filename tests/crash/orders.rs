@@ -17,6 +17,10 @@ pub(crate) enum Task {
     Copy,
     /// The same, and closes its store and opens it again.
     Close,
+    /// Has runs that wait for their sessions.
+    Wait,
+    /// The same, with a store whose commits reach the disk.
+    WaitForDisk,
     /// Prints whether the file can be opened, and ends.
     Try,
 }

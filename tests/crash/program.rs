@@ -8,7 +8,7 @@ use quell::{
     event::Paused,
     runtime::{Decisions, Recovered, RuntimeConfig, WhenBusy},
     store::RunQuery,
-    stores::{OpenError, SqliteStore},
+    stores::{OpenError, SqliteStore, Synchronous},
 };
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     orders::{Orders, Task},
     planted::Hasty,
     support::Dice,
+    waited::wait,
 };
 
 /// Does its task until it is killed.
@@ -32,6 +33,8 @@ pub(crate) fn obey(orders: &Orders) {
         match orders.task {
             Task::Try => return try_to_open(orders),
             Task::Close => close_again_and_again(orders).await,
+            Task::Wait => wait(orders, Synchronous::Normal).await,
+            Task::WaitForDisk => wait(orders, Synchronous::Full).await,
             Task::Work => {
                 let store = open(orders);
                 work(orders, store).await;
