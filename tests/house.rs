@@ -243,6 +243,7 @@ const KNOWN_IN_ONE_PLACE: &[(&str, &[&str], &str)] = &[
             "actors/src/run/flush.rs",
             "actors/src/run/messages.rs",
             "actors/src/run/waiters.rs",
+            "actors/src/runtime/effects.rs",
             "actors/src/tool/any.rs",
         ],
         "panics stop where other people's code is called",
@@ -299,6 +300,22 @@ fn words_and_law_know_no_time_and_no_tasks() {
             continue;
         }
         for word in ["tokio", "async ", "futures", "Instant", "ractor", "tracing"] {
+            assert!(!code(&text).contains(word), "{name} says {word:?}");
+        }
+    }
+}
+
+#[test]
+fn the_law_of_the_runtime_knows_no_world() {
+    let of_desk = |name: &str| name.starts_with("actors/src/runtime/desk");
+    let desk = files("actors/src")
+        .into_iter()
+        .filter(|(name, _)| of_desk(name));
+    for (name, text) in desk.filter(|(name, _)| !name.contains("/tests")) {
+        for word in [
+            "async ", "futures", "spawn", "now()", "Mutex", "locked(", "RunLog", "Registry",
+            "tracing",
+        ] {
             assert!(!code(&text).contains(word), "{name} says {word:?}");
         }
     }

@@ -1,8 +1,11 @@
 //! The end of a runtime, of its supervisor, or of the starting task, while runs wait for a session.
 
-use std::time::Duration;
+use std::{sync::Arc, task::Context, time::Duration};
 
-use futures::FutureExt;
+use futures::{
+    FutureExt,
+    task::{ArcWake, waker},
+};
 use quell_actors::{
     CancelReason, Outcome, RunStatus, Runtime,
     error::StartError,
@@ -109,4 +112,32 @@ async fn the_runs_of_a_runtime_that_was_dropped_have_their_turns() {
     ended(&first).await;
     assert!(matches!(ended(&second).await, Outcome::Completed(_)));
     tokio::time::sleep(Duration::from_secs(1)).await;
+}
+
+/// A waker that panics.
+struct Panics;
+
+impl ArcWake for Panics {
+    fn wake_by_ref(_: &Arc<Panics>) {
+        panic!("woken");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_whose_waker_panics_takes_nobodys_turn() {
+    let (runtime, gate) = (Runtime::new(), Gate::new());
+    let first = busy(&runtime, &gate).await;
+    let second = waits(&runtime, &poet(Storyteller::new("la")), in_s("Sing.")).await;
+    let patient = Shutdown {
+        finish_within: Duration::from_secs(60),
+        ..Shutdown::default()
+    };
+    let mut shutdown = Box::pin(runtime.shutdown(patient));
+    let panics = waker(Arc::new(Panics));
+    let waits = shutdown.poll_unpin(&mut Context::from_waker(&panics));
+    assert!(waits.is_pending());
+    gate.open();
+    for run in [&first, &second] {
+        assert!(matches!(ended(run).await, Outcome::Completed(_)));
+    }
 }
