@@ -1,6 +1,7 @@
 //! What a run says: one list of events, from `Started` to exactly one ending.
 
 mod calls;
+mod ended;
 mod life;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ pub use self::{
         ModelRequestCompleted, ToolCallCompleted, ToolCallError, ToolCallProcess, ToolCallProgress,
         ToolFault,
     },
+    ended::{EndReason, Ended},
     life::{
         CancelRequested, Continued, Decision, Paused, Started, StatusChange, WaitingCall, WaitsFor,
     },

@@ -41,7 +41,9 @@
 //! * [`CancelRequest`], [`CancelOutcome`] and [`Receipt`](cancel::Receipt) are the words of a cancel.
 //! * [`Model`] and [`Store`] are the seams: implement them to bring your own.
 //! * [`sim`] is a model that needs no network, for demos, load, and your own tests.
-//! * [`Delivery`](run::Delivery) is how an actor of yours hears a run.
+//! * [`runtime`] has what belongs to a server: how to open a store, settings, shutdown, statistics, health.
+//! * [`settings`] says how settings are written in a file, and [`error`] has every error.
+//! * [`Delivery`](run::Delivery) is how an actor of yours receives the events of a run.
 
 // words: plain data
 pub mod cancel;

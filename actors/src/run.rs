@@ -5,12 +5,14 @@ pub(crate) mod alarm;
 mod call_tasks;
 mod cancel;
 mod cancel_on_drop;
+pub(crate) mod counters;
 mod delivery;
 mod drive;
 pub(crate) mod ending;
 mod events;
 mod facts;
 mod flush;
+mod info;
 pub(crate) mod judge;
 pub(crate) mod log;
 mod messages;
@@ -33,8 +35,8 @@ use ractor::{ActorRef, Message};
 
 use self::log::RunLog;
 pub use self::{
-    cancel::Cancel, cancel_on_drop::CancelOnDrop, events::EventStream, judge::Steering,
-    messages::RunMessage, steers::SteerOutcome, subscribe::Delivery,
+    cancel::Cancel, cancel_on_drop::CancelOnDrop, events::EventStream, info::RunInfo,
+    judge::Steering, messages::RunMessage, steers::SteerOutcome, subscribe::Delivery,
 };
 pub(crate) use self::{messages::reply, subscribe::feed, work::LoadHistory};
 use crate::{

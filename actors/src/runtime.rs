@@ -19,6 +19,7 @@ mod registry;
 mod sessions;
 mod shutdown;
 mod start;
+mod stats;
 mod supervisor;
 mod timer;
 mod when_busy;
@@ -27,6 +28,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use ractor::ActorCell;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 pub use self::{
     builder::RuntimeBuilder,
@@ -37,9 +39,11 @@ pub use self::{
     recover::Recovered,
     shutdown::{Shutdown, ShutdownReport},
     start::NewRun,
+    stats::{EndedCount, Health, Histogram, RuntimeStats, StoreHealth},
     when_busy::WhenBusy,
 };
 use self::{lookup::Found, registry::Registry};
+pub use crate::run::RunInfo;
 use crate::{
     agent::Agent,
     error::{EventsError, StartError},
@@ -121,26 +125,6 @@ impl Default for RuntimeConfig {
             store_patience: Duration::from_secs(10),
         }
     }
-}
-
-/// A run that has not ended, as [`Runtime::list`] shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct RunInfo {
-    /// Which run.
-    pub run_id: RunId,
-    /// The name of its agent.
-    pub agent: Arc<str>,
-    /// Its session, if any.
-    pub session_id: Option<Arc<str>>,
-    /// The user it is for, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub user_id: Option<Arc<str>>,
-    /// The run that started it, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parent: Option<RunId>,
-    /// Where it stands.
-    pub status: RunStatus,
 }
 
 impl Runtime {
@@ -232,20 +216,11 @@ impl Runtime {
     /// All runs that are at work or wait for a slot or their session, in no order. Paused runs are not among them: ask
     /// [`runs`](Runtime::runs) for [`RunQuery::unfinished`](crate::store::RunQuery::unfinished).
     pub fn list(&self) -> Vec<RunInfo> {
+        let now = Instant::now();
         self.registry()
             .all()
             .into_iter()
-            .map(|log| {
-                let started = log.started();
-                RunInfo {
-                    run_id: log.id,
-                    agent: log.agent.clone(),
-                    session_id: log.session_id.clone(),
-                    user_id: started.as_ref().and_then(|run| run.user_id.clone()),
-                    parent: started.and_then(|run| run.parent),
-                    status: log.status(),
-                }
-            })
+            .map(|log| log.info(now))
             .filter(|info| !info.status.is_ended() && info.status != RunStatus::Paused)
             .collect()
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::Ended;
 use crate::{
     cancel::{Activity, CancelReason},
     context::Context,
@@ -229,6 +230,9 @@ pub struct StatusChange {
     pub at: Timestamp,
     /// The status from then on.
     pub status: RunStatus,
+    /// How the run ended, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Arc<Ended>>,
 }
 
 impl StatusChange {
@@ -249,6 +253,7 @@ impl StatusChange {
             seq,
             at,
             status,
+            ending: None,
         }
     }
 }

@@ -11,6 +11,7 @@ use std::{
 use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::FusedStream};
 
 use super::{
+    counters::Counted,
     log::RuntimeEnv,
     tail::{At, Tail},
     waiters::Seat,
@@ -39,6 +40,7 @@ pub struct EventStream {
     page: VecDeque<RunEvent>,
     fetch: Option<BoxFuture<'static, Result<Vec<RunEvent>, ReadError>>>,
     done: bool,
+    _reader: Counted,
 }
 
 impl EventStream {
@@ -50,6 +52,7 @@ impl EventStream {
     ) -> EventStream {
         EventStream {
             run,
+            _reader: env.counters.readers.enter(),
             env,
             tail,
             seat: Seat::default(),

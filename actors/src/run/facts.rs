@@ -10,11 +10,13 @@ use std::{sync::Arc, time::Duration};
 use super::{open_calls::OpenCalls, tally::Tally};
 use crate::{
     cancel::{Activity, CancelReason, ToolEnd},
-    event::{EventKind, Paused, RunEvent},
+    event::{Ended, EventKind, Paused, RunEvent},
     id::Timestamp,
     message::ToolCall,
     model::ModelUsage,
+    outcome::Outcome,
     status::RunStatus,
+    usage::Prices,
 };
 
 /// What an event counts towards `max_log_bytes`, beside its text.
@@ -47,6 +49,11 @@ pub(super) struct Facts {
     paused: Option<Arc<Paused>>,
     /// How many times it was resumed after a crash.
     resumes: u32,
+    /// When the model was first asked, and when it first said something.
+    asked_at: Option<Timestamp>,
+    first_word_at: Option<Timestamp>,
+    /// How many calls of tools were begun.
+    begun: u32,
 }
 
 /// The last request.
@@ -86,6 +93,9 @@ impl Facts {
             cancel: None,
             paused: None,
             resumes: 0,
+            asked_at: None,
+            first_word_at: None,
+            begun: 0,
         }
     }
 
@@ -117,6 +127,7 @@ impl Facts {
                 input_bytes,
             } => {
                 self.running_since.get_or_insert(at);
+                self.asked_at.get_or_insert(at);
                 self.request = Request {
                     turn: *turn,
                     attempt: *attempt,
@@ -127,6 +138,7 @@ impl Facts {
                 self.count(0);
             }
             EventKind::Content { text } | EventKind::ReasoningContent { text } => {
+                self.first_word_at.get_or_insert(at);
                 self.tally.said(text.len() as u64);
                 self.count(text.len());
             }
@@ -143,6 +155,7 @@ impl Facts {
             }
             EventKind::ToolCallStarted(call) => {
                 self.running_since.get_or_insert(at);
+                self.begun = self.begun.saturating_add(1);
                 // Its text was counted when it was asked for; that of other arguments was not.
                 let other = self.calls.note(call);
                 self.count(other);
@@ -281,6 +294,22 @@ impl Facts {
 
     pub(super) fn resumes(&self) -> u32 {
         self.resumes
+    }
+
+    /// Since when the run has been running; it is not while it waits for a slot or for a person.
+    pub(super) fn running_since(&self) -> Option<Timestamp> {
+        self.running_since
+    }
+
+    /// How the run has ended, by its outcome.
+    pub(super) fn ended(&self, outcome: &Outcome, prices: Option<&Prices>) -> Ended {
+        let first_word = self.asked_at.zip(self.first_word_at);
+        Ended {
+            first_word: first_word.map(|(asked, word)| word.since(asked)),
+            turns: self.request.turn,
+            calls: self.begun,
+            ..Ended::of(outcome, prices)
+        }
     }
 
     // What comes between two events.

@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -139,7 +139,12 @@ impl RunLog {
                         None => return carrier.done(),
                     },
                     Err(error) => {
-                        let hopeless = batch.expected.last == 0 || error.is_final();
+                        let is_start = batch.expected.last == 0;
+                        let hopeless = is_start || error.is_final();
+                        if is_start && !error.is_final() {
+                            let now = log.env.clock.at(Instant::now());
+                            log.env.counters.store.refused(now);
+                        }
                         log.lose(error);
                         carrier.done();
                         if !hopeless {
@@ -159,11 +164,17 @@ impl RunLog {
         append: BoxFuture<'static, Answer>,
     ) -> Result<(), AppendError> {
         // A patience too long for the clock has no end.
-        let until = Instant::now().checked_add(self.env.store_patience);
+        let begun = Instant::now();
+        let until = begun.checked_add(self.env.store_patience);
+        let counters = &self.env.counters;
+        let mut in_doubt = None;
         let (mut append, mut pause, mut doubt) = (append, FIRST_PAUSE, None);
         loop {
             let error = match answer_until(until, append).await {
-                Ok(last) if last == batch.last() => return Ok(()),
+                Ok(last) if last == batch.last() => {
+                    counters.appends.observe(begun.elapsed());
+                    return Ok(());
+                }
                 Ok(last) => {
                     let due = batch.last();
                     AppendError::Unknown(format!("it answered {last}, and not {due}").into())
@@ -188,6 +199,9 @@ impl RunLog {
             }
             tracing::warn!(run_id = %self.id, %error, "the store did not confirm; trying again");
             self.lock().delivery.apply(Input::Doubt);
+            counters.store_retries.fetch_add(1, Relaxed);
+            let now = || self.env.clock.at(Instant::now());
+            in_doubt.get_or_insert_with(|| counters.store.doubt(now()));
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
             append = self.append(batch);
@@ -277,6 +291,7 @@ impl RunLog {
     /// Stores what was decided when the store is back. Nobody was shown it, but it is what happened: the run's ending, and how
     /// its tools ended. Given up when the runtime is shut down; recovery settles the run then.
     async fn store_late(self: &Arc<Self>) {
+        let _lost = self.env.counters.store.lost.enter();
         loop {
             tokio::time::sleep(LATE).await;
             // While the store confirms, one append follows the other.

@@ -10,7 +10,7 @@ mod pause;
 mod steer;
 
 use std::{
-    sync::{Arc, MutexGuard},
+    sync::{Arc, MutexGuard, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -185,6 +185,7 @@ impl RunLog {
         };
         let kind = EventKind::ModelRequestCompleted(Arc::new(completed));
         self.write(&mut inner, Instant::now(), kind);
+        self.env.counters.model_retries.fetch_add(1, Relaxed);
         self.go_on(inner)
     }
 }

@@ -14,6 +14,7 @@ use tracing::Span;
 
 use super::{
     alarm::Alarm,
+    counters::Counters,
     delivery::{self, Delivery},
     facts::Facts,
     poke::Poke,
@@ -60,6 +61,7 @@ pub(crate) struct RuntimeEnv {
     pub(crate) store_patience: Duration,
     /// Cancels that wait for the ending of their run, to be stored with it.
     pub(crate) together: Together,
+    pub(crate) counters: Counters,
     pub(crate) alarm: Alarm,
 }
 
@@ -221,12 +223,15 @@ impl RunLog {
         let seq = inner.delivery.decided();
         let before = inner.facts.status();
         inner.facts.apply(seq, at, &kind);
+        let outcome = kind.outcome();
         self.tape.push(at, kind);
         let status = inner.facts.status();
         if (status != before || seq == 1)
             && let Some(started) = self.started()
         {
-            let change = StatusChange::new(self.id, &started, seq, at, status);
+            let mut change = StatusChange::new(self.id, &started, seq, at, status);
+            let ended = outcome.map(|outcome| inner.facts.ended(&outcome, self.prices()));
+            change.ending = ended.map(Arc::new);
             inner.changes.push(change);
         }
     }

@@ -266,6 +266,11 @@ impl Desk {
         !self.closed && !self.abandoned
     }
 
+    /// Whether runs are accepted.
+    pub(super) fn is_accepting(&self) -> bool {
+        !self.closed
+    }
+
     /// Whether no run is under way.
     pub(super) fn is_idle(&self) -> bool {
         self.under_way == 0

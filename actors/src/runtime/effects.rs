@@ -252,6 +252,7 @@ impl RunHost for Registry {
     }
 
     fn changed(&self, change: StatusChange) {
+        self.env.counters.changed(&change);
         if change.seq == 1 {
             let mut runs = locked(&self.runs);
             let effects = runs.desk.start_stored(change.run_id);

@@ -1,6 +1,6 @@
 //! Settling what a crash has left, before anything else.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use futures::{StreamExt, stream};
 use tokio::runtime::Handle;
@@ -100,6 +100,7 @@ impl Runtime {
         while let Some((run, settled)) = settling.next().await {
             match settled {
                 Ok((settled, processes)) => {
+                    registry.env.counters.carried_over.fetch_add(1, Relaxed);
                     recovered.processes.extend(processes);
                     match settled {
                         Settled::Cancelled => recovered.cancelled.push(run),

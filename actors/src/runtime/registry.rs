@@ -29,7 +29,10 @@ use crate::{
     event::StatusChange,
     id::RunId,
     lock::locked,
-    run::log::{RunLog, RuntimeEnv},
+    run::{
+        counters::Counters,
+        log::{RunLog, RuntimeEnv},
+    },
     store::{DynStore, RunHead},
 };
 
@@ -110,6 +113,7 @@ impl Registry {
     pub(super) fn new(config: RuntimeConfig, store: Arc<dyn DynStore>) -> Arc<Registry> {
         Arc::new_cyclic(|me| Registry {
             env: Arc::new(RuntimeEnv {
+                counters: Counters::default(),
                 clock: Clock::new(),
                 store,
                 tokio: Handle::current(),

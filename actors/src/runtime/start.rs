@@ -135,8 +135,22 @@ impl From<Vec<Message>> for NewRun {
     }
 }
 
-/// Accepts a run, launches it, and waits until its start is stored.
+/// Starts a run, and counts it if it is refused.
 pub(super) async fn start(
+    registry: &Arc<Registry>,
+    agent: &Agent,
+    run: NewRun,
+    supervisor: Option<ActorCell>,
+) -> Result<Run, StartError> {
+    let started = accepted(registry, agent, run, supervisor).await;
+    if let Err(error) = &started {
+        registry.env.counters.refused.add(error.label());
+    }
+    started
+}
+
+/// Accepts a run, launches it, and waits until its start is stored.
+async fn accepted(
     registry: &Arc<Registry>,
     agent: &Agent,
     run: NewRun,

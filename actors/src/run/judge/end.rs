@@ -213,7 +213,7 @@ impl Stopped {
 
 impl Inner {
     /// What a cancel at `now` would cut.
-    fn activity(&self, now: Instant) -> Activity {
+    pub(in crate::run) fn activity(&self, now: Instant) -> Activity {
         match self.state() {
             State::Queued => Activity::Pending,
             State::Ready | State::Cancelling | State::Ended(_) => Activity::Starting,
