@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let reason = CancelReason::Because("the poems are told".into());
     let answers = runtime
         .cancel_all(Scope::all().agent("novelist"), CancelRequest::new(reason))
-        .await;
+        .await?;
     while let Some(outcome) = novels.join_next().await {
         summary.add(&outcome??);
         bar.inc(1);

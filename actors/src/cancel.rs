@@ -142,6 +142,15 @@ pub enum CancelOutcome {
     Remembered,
     /// No run of this id is known, and nothing was remembered.
     NotFound,
+    /// The run has not ended, and it is not this runtime's to end: another one has it, or had it and is gone. Nothing
+    /// was cancelled.
+    NotHere {
+        /// Where the run stood when the store was asked.
+        status: RunStatus,
+    },
+    /// The store could not be read, so that it is not known whether there is such a run. Nothing was cancelled; ask
+    /// again. A cancel that was to be [remembered](CancelRequest::remember) is, for a run that has not started yet.
+    Unreadable,
 }
 
 impl CancelOutcome {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 pub use self::cause::Cause;
 
-use crate::{id::RunId, status::RunStatus};
+use crate::{cancel::CancelOutcome, id::RunId, status::RunStatus};
 
 /// An agent that cannot be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -242,6 +242,20 @@ pub enum DeleteRunError {
     StoreUnknown(#[source] Cause),
 }
 
+/// Some of the runs that a cancel of many was for are not known: the store could not list those that are paused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the store could not list the paused runs, and those that are left are not cancelled; try again"
+)]
+#[non_exhaustive]
+pub struct CancelAllError {
+    /// The runs that were cancelled all the same, with the answer of each.
+    pub answers: Vec<(RunId, CancelOutcome)>,
+    /// Why the store could not list them.
+    #[source]
+    pub source: EventsError,
+}
+
 /// Why a stream of events ended before the run's last event. No event, so it has no position.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -251,6 +265,15 @@ pub enum EventsError {
     #[error("the store was lost after event {last_stored}")]
     StoreLost {
         /// The last position that is known to be stored.
+        last_stored: u64,
+    },
+    /// The run has not ended, and this runtime does not have it: another one does, or did and is gone. What is stored of
+    /// it was shown; ask the runtime for the run again to see more.
+    #[error(
+        "the run is not in this runtime; its events are stored up to {last_stored}, and what follows is not seen here"
+    )]
+    NotHere {
+        /// The last position that was stored when the store was asked.
         last_stored: u64,
     },
     /// The events that were asked for are not kept any more.

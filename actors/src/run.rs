@@ -20,8 +20,9 @@ mod open_calls;
 mod poke;
 mod restore;
 mod steers;
+pub(crate) mod stored;
 mod subscribe;
-mod tail;
+pub(crate) mod tail;
 mod tally;
 pub(crate) mod together;
 mod verdict;
@@ -33,10 +34,14 @@ use std::{fmt, sync::Arc};
 
 use ractor::{ActorRef, Message};
 
-use self::log::RunLog;
 pub use self::{
     cancel::Cancel, cancel_on_drop::CancelOnDrop, events::EventStream, info::RunInfo,
     judge::Steering, messages::RunMessage, steers::SteerOutcome, subscribe::Delivery,
+};
+use self::{
+    log::{RunLog, RuntimeEnv},
+    stored::StoredRun,
+    tail::Tail,
 };
 pub(crate) use self::{messages::reply, subscribe::feed, work::LoadHistory};
 use crate::{
@@ -46,33 +51,78 @@ use crate::{
 /// One run. Cheap to clone; all clones stand for the same run. Dropping them cancels nothing.
 #[derive(Clone)]
 pub struct Run {
-    log: Arc<RunLog>,
+    of: Of,
+}
+
+#[derive(Clone)]
+enum Of {
+    /// A run that is in memory.
+    Live(Arc<RunLog>),
+    /// A run that was in the store only when it was found.
+    Stored(Arc<StoredRun>),
 }
 
 impl Run {
     pub(crate) fn new(log: Arc<RunLog>) -> Run {
-        Run { log }
+        Run { of: Of::Live(log) }
+    }
+
+    pub(crate) fn stored(run: Arc<StoredRun>) -> Run {
+        Run {
+            of: Of::Stored(run),
+        }
+    }
+
+    /// The run's log, or else what the store had of it.
+    fn log(&self) -> Result<&Arc<RunLog>, &Arc<StoredRun>> {
+        match &self.of {
+            Of::Live(log) => Ok(log),
+            Of::Stored(run) => run.log().ok_or(run),
+        }
+    }
+
+    fn env(&self) -> &Arc<RuntimeEnv> {
+        match &self.of {
+            Of::Live(log) => &log.env,
+            Of::Stored(run) => &run.env,
+        }
     }
 
     /// The run's id.
     pub fn id(&self) -> RunId {
-        self.log.id
+        match &self.of {
+            Of::Live(log) => log.id,
+            Of::Stored(run) => run.head.run_id,
+        }
     }
 
     /// The name of the agent.
     pub fn agent_name(&self) -> &str {
-        &self.log.agent
+        match &self.of {
+            Of::Live(log) => &log.agent,
+            Of::Stored(run) => &run.head.agent,
+        }
     }
 
     /// The session the run belongs to, if any.
     pub fn session_id(&self) -> Option<&str> {
-        self.log.session_id.as_deref()
+        match &self.of {
+            Of::Live(log) => log.session_id.as_deref(),
+            Of::Stored(run) => run.head.session_id.as_deref(),
+        }
     }
 
-    /// Where the run stands now. Answered at once, whatever the model is at. It may be ahead of an event that still
+    /// Where the run stands now. Returns at once, whatever the model does. It may be ahead of an event that still
     /// waits in a stream or a mailbox: there, decide by the event.
+    ///
+    /// Of a run that this runtime does not have, as of one that another runtime works for, it is where the run stood when
+    /// the store was asked; [`Runtime::get`](crate::Runtime::get) asks it again. A run that is paused, and is continued or
+    /// ended in this runtime later, is followed.
     pub fn status(&self) -> RunStatus {
-        self.log.status()
+        match self.log() {
+            Ok(log) => log.status(),
+            Err(run) => run.head.status,
+        }
     }
 
     /// The run's events from the first on.
@@ -81,9 +131,14 @@ impl Run {
     }
 
     /// The run's events from position `seq` on: to resume, one more than the last that was seen.
+    ///
+    /// Of a run that this runtime does not have, it shows what is stored, and ends with
+    /// [`EventsError::NotHere`] unless the run has ended.
     pub fn events_from(&self, seq: u64) -> EventStream {
-        let log = &self.log;
-        EventStream::new(log.id, log.env.clone(), log.clone(), seq)
+        match self.log() {
+            Ok(log) => EventStream::follow(log.id, log.env.clone(), log.clone(), seq),
+            Err(run) => EventStream::find(run.clone(), seq),
+        }
     }
 
     /// Feeds the run's events to an actor, from the first on, as messages made from [`Delivery`].
@@ -94,7 +149,7 @@ impl Run {
     where
         M: Message + From<Delivery>,
     {
-        feed(&self.log.env.tokio, self.events(), actor.clone());
+        feed(&self.env().tokio, self.events(), actor.clone());
     }
 
     /// Cancels the run: [`cancel_with`](Run::cancel_with) the reason `Requested`.
@@ -108,11 +163,17 @@ impl Run {
     /// The future that is returned waits for the `CancelRequested` event to be stored, 100 ms at most. Both may be used on
     /// any thread.
     ///
+    /// A run that was in the store only is looked for again, in the background: it is cancelled as
+    /// [`Runtime::cancel_with`](crate::Runtime::cancel_with) does it, whether or not the future is polled.
+    ///
     /// # Cancel safety
     ///
     /// Dropping the future does not take the cancel back.
     pub fn cancel_with(&self, request: CancelRequest) -> Cancel {
-        Cancel::new(&self.log, self.log.cancel(&request))
+        match self.log() {
+            Ok(log) => Cancel::of_log(log, log.cancel(&request)),
+            Err(run) => run.cancel(request),
+        }
     }
 
     /// Ties the run to a value: when it is dropped, the run is cancelled. Dropping a [`Run`] alone cancels nothing.
@@ -124,14 +185,19 @@ impl Run {
     ///
     /// # Errors
     ///
-    /// [`EventsError`] when the store was lost, or could not be read.
+    /// [`EventsError`] when the store was lost, or could not be read, or the run has not ended and is not in this runtime.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future cancels nothing.
     pub async fn outcome(&self) -> Result<Outcome, EventsError> {
-        let last = self.log.wait_ended().await?;
-        match self.events_from(last).next().await {
+        let tail = match self.log() {
+            Ok(log) => log.clone() as Arc<dyn Tail>,
+            Err(run) => run.clone().tail().await?,
+        };
+        let last = tail::wait_ended(&*tail).await?;
+        let mut events = EventStream::follow(self.id(), self.env().clone(), tail, last);
+        match events.next().await {
             Some(event) => event?.kind.outcome(),
             None => None,
         }
@@ -142,8 +208,8 @@ impl Run {
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run")
-            .field("id", &self.log.id)
-            .field("agent", &self.log.agent)
+            .field("id", &self.id())
+            .field("agent", &self.agent_name())
             .field("status", &self.status())
             .finish()
     }

@@ -18,6 +18,7 @@ mod recover;
 mod registry;
 mod sessions;
 mod shutdown;
+mod single_flight;
 mod start;
 mod stats;
 mod supervisor;
@@ -30,6 +31,7 @@ use ractor::ActorCell;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use self::registry::Registry;
 pub use self::{
     builder::RuntimeBuilder,
     cancel::Scope,
@@ -42,13 +44,12 @@ pub use self::{
     stats::{EndedCount, Health, Histogram, RuntimeStats, StoreHealth},
     when_busy::WhenBusy,
 };
-use self::{lookup::Found, registry::Registry};
 pub use crate::run::RunInfo;
 use crate::{
     agent::Agent,
     error::{EventsError, StartError},
     id::RunId,
-    run::{Run, log::RunLog},
+    run::Run,
     settings::{optional, required},
     status::RunStatus,
     view::RunView,
@@ -184,21 +185,15 @@ impl Runtime {
         start::start(self.registry(), agent, run.into(), Some(supervisor)).await
     }
 
-    /// The run of this id: one that is at work or waits, one that is paused, or one that has ended and is still kept.
+    /// The run of this id: one that runs or waits here, one that is paused, one that has ended and is still kept, or one
+    /// that is not this runtime's. Of a run that is not in memory the store is asked where it stands; its events are not
+    /// read. A run that is just being started is given as soon as its start is stored.
     ///
     /// # Errors
     ///
     /// [`EventsError::Read`] when the store could not be read.
     pub async fn get(&self, id: RunId) -> Result<Option<Run>, EventsError> {
-        let registry = self.registry();
-        Ok(match registry.find_or_restore(id).await? {
-            Found::Log(log) => Some(Run::new(log)),
-            Found::Stored(head) => {
-                let (env, host) = (registry.env.clone(), registry.clone());
-                Some(Run::new(RunLog::stored_only(&head, env, host)))
-            }
-            Found::Nothing => None,
-        })
+        Ok(self.registry().look_up(id).await?.run())
     }
 
     /// What the stored events of the run of this id come to by now ([`Run::view`]).

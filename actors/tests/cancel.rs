@@ -347,8 +347,8 @@ async fn a_cancel_or_a_steer_that_nobody_awaits_has_acted_and_says_what_was_deci
         steering,
     };
     let again = held.cancel.decided();
-    assert_eq!(again, CancelOutcome::AlreadyCancelling);
-    assert_eq!(held.cancel.await, again);
+    assert_eq!(again, Some(CancelOutcome::AlreadyCancelling));
+    assert_eq!(Some(held.cancel.await), again);
     let status = RunStatus::Cancelling;
     assert_eq!(held.steering.await, SteerOutcome::TooLate { status });
     run.steer("In verse.");
@@ -356,5 +356,5 @@ async fn a_cancel_or_a_steer_that_nobody_awaits_has_acted_and_says_what_was_deci
     assert_eq!(ended(&run).await.status(), RunStatus::Cancelled);
     let status = RunStatus::Cancelled;
     let over = run.cancel().decided();
-    assert_eq!(over, CancelOutcome::AlreadyEnded { status });
+    assert_eq!(over, Some(CancelOutcome::AlreadyEnded { status }));
 }

@@ -133,6 +133,7 @@ async fn a_cancel_of_many_answers_for_each() {
     }
     let cancel = async |which| {
         let answers = runtime.cancel_all(which, CancelRequest::default()).await;
+        let answers = answers.unwrap();
         assert!(
             answers.iter().all(|(_, answer)| answer.is_accepted()),
             "{answers:?}"

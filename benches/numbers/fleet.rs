@@ -231,7 +231,7 @@ impl Fleet {
             All::Quell(runtime) => {
                 runtime
                     .cancel_all(Scope::all(), CancelRequest::default())
-                    .await;
+                    .await?;
             }
             All::Control(token) => token.cancel(),
         }

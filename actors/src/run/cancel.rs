@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, ready},
     panic::catch_unwind,
     pin::{Pin, pin},
     sync::Arc,
@@ -25,7 +25,8 @@ const DURABLE: Duration = Duration::from_millis(100);
 /// A cancel that has taken effect. Awaiting it tells whether its `CancelRequested` event is stored, and takes 100 ms at
 /// most.
 ///
-/// It may be dropped: the call that returned it has already decided the cancel, and has made the run stop its work.
+/// It may be dropped: the call that returned it has already decided the cancel, and has made the run stop its work. Where
+/// the run was in the store only, the store is asked in the background, and awaiting it takes as long as that does.
 ///
 /// ```
 /// use quell_actors::{Agent, CancelOutcome, RunStatus, Runtime, sim::Storyteller};
@@ -35,45 +36,59 @@ const DURABLE: Duration = Duration::from_millis(100);
 /// let poet = Agent::new("poet", Storyteller::endless());
 /// let run = Runtime::new().start(&poet, "Sing of the sea.").await?;
 /// let cancel = run.cancel();
-/// assert!(cancel.decided().is_accepted());
+/// assert!(cancel.decided().is_some_and(CancelOutcome::is_accepted));
 /// assert_eq!(run.status(), RunStatus::Cancelling);
 /// assert!(matches!(cancel.await, CancelOutcome::Accepted { durable: true, .. }));
 /// # Ok(())
 /// # }
 /// ```
 pub struct Cancel {
-    decided: CancelOutcome,
+    decided: Option<CancelOutcome>,
     answer: BoxFuture<'static, CancelOutcome>,
 }
 
 impl Cancel {
-    pub(super) fn new(log: &Arc<RunLog>, decision: CancelDecision) -> Cancel {
-        let (decided, seq) = match decision {
-            CancelDecision::Accepted { seq } => {
-                let durable = false;
-                (CancelOutcome::Accepted { seq, durable }, Some(seq))
+    pub(crate) fn of_log(log: &Arc<RunLog>, decision: CancelDecision) -> Cancel {
+        let seq = match decision {
+            CancelDecision::Accepted { seq } => seq,
+            CancelDecision::AlreadyCancelling => {
+                return Cancel::answered(CancelOutcome::AlreadyCancelling);
             }
-            CancelDecision::AlreadyCancelling => (CancelOutcome::AlreadyCancelling, None),
-            CancelDecision::AlreadyEnded(status) => (CancelOutcome::AlreadyEnded { status }, None),
+            CancelDecision::AlreadyEnded(status) => {
+                return Cancel::answered(CancelOutcome::AlreadyEnded { status });
+            }
         };
         let log = log.clone();
         let answer = async move {
-            match seq {
-                Some(seq) => {
-                    let durable = durable(&log, seq).await;
-                    CancelOutcome::Accepted { seq, durable }
-                }
-                None => decided,
-            }
+            let durable = durable(&log, seq).await;
+            CancelOutcome::Accepted { seq, durable }
         };
+        let durable = false;
         Cancel {
-            decided,
+            decided: Some(CancelOutcome::Accepted { seq, durable }),
+            answer: answer.boxed(),
+        }
+    }
+
+    /// A cancel that has its answer.
+    pub(super) fn answered(answer: CancelOutcome) -> Cancel {
+        Cancel {
+            decided: Some(answer),
+            answer: ready(answer).boxed(),
+        }
+    }
+
+    /// A cancel that `answer` decides.
+    pub(crate) fn later(answer: impl Future<Output = CancelOutcome> + Send + 'static) -> Cancel {
+        Cancel {
+            decided: None,
             answer: answer.boxed(),
         }
     }
 
     /// What was decided in the call. Whether an accepted cancel is stored is not known yet, so its `durable` is false.
-    pub fn decided(&self) -> CancelOutcome {
+    /// `None`: the store has to be asked first, as for a paused run that is not in memory.
+    pub fn decided(&self) -> Option<CancelOutcome> {
         self.decided
     }
 }

@@ -98,14 +98,6 @@ impl Delivery {
         }
     }
 
-    /// Of a log that will never be stored further than `position`.
-    pub(super) fn lost_at(position: u64, error: AppendError) -> Delivery {
-        Delivery {
-            store: Standing::Lost(error),
-            ..Delivery::at(position, 1)
-        }
-    }
-
     /// Takes `input`, and says what is to be done.
     pub(super) fn apply(&mut self, input: Input) -> Effect {
         use self::{Input as I, Standing as S};

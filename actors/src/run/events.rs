@@ -13,6 +13,7 @@ use futures::{FutureExt, Stream, StreamExt, future::BoxFuture, stream::FusedStre
 use super::{
     counters::Counted,
     log::RuntimeEnv,
+    stored::StoredRun,
     tail::{At, Tail},
     waiters::Seat,
 };
@@ -34,7 +35,7 @@ const PAGE: usize = 256;
 pub struct EventStream {
     run: RunId,
     env: Arc<RuntimeEnv>,
-    tail: Arc<dyn Tail>,
+    source: Source,
     seat: Seat,
     seq: u64,
     page: VecDeque<RunEvent>,
@@ -43,18 +44,35 @@ pub struct EventStream {
     _reader: Counted,
 }
 
+/// Where the events come from.
+enum Source {
+    Tail(Arc<dyn Tail>),
+    /// The runtime is asked what there is of the run.
+    Finding(BoxFuture<'static, Result<Arc<dyn Tail>, EventsError>>),
+}
+
 impl EventStream {
-    pub(super) fn new(
+    pub(super) fn follow(
         run: RunId,
         env: Arc<RuntimeEnv>,
         tail: Arc<dyn Tail>,
         seq: u64,
     ) -> EventStream {
+        EventStream::new(run, env, Source::Tail(tail), seq)
+    }
+
+    /// Looks first for what there is of the run now.
+    pub(super) fn find(stored: Arc<StoredRun>, seq: u64) -> EventStream {
+        let (run, env) = (stored.head.run_id, stored.env.clone());
+        EventStream::new(run, env, Source::Finding(stored.tail().boxed()), seq)
+    }
+
+    fn new(run: RunId, env: Arc<RuntimeEnv>, source: Source, seq: u64) -> EventStream {
         EventStream {
             run,
             _reader: env.counters.readers.enter(),
             env,
-            tail,
+            source,
             seat: Seat::default(),
             seq: seq.max(1),
             page: VecDeque::new(),
@@ -92,7 +110,13 @@ impl EventStream {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<RunEvent>, EventsError>> {
-        match ready!(self.tail.poll_at(self.seq, &mut self.seat, cx))? {
+        let tail = loop {
+            match &mut self.source {
+                Source::Tail(tail) => break tail,
+                Source::Finding(tail) => self.source = Source::Tail(ready!(tail.poll_unpin(cx))?),
+            }
+        };
+        match ready!(tail.poll_at(self.seq, &mut self.seat, cx))? {
             At::Event(event) => Poll::Ready(Ok(Some(event))),
             At::Stored => self.poll_page(cx).map_ok(Some),
             At::End => Poll::Ready(Ok(None)),
@@ -157,7 +181,9 @@ impl FusedStream for EventStream {
 
 impl Drop for EventStream {
     fn drop(&mut self) {
-        self.tail.leave(&mut self.seat);
+        if let Source::Tail(tail) = &self.source {
+            tail.leave(&mut self.seat);
+        }
     }
 }
 

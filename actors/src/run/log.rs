@@ -28,9 +28,9 @@ use crate::{
     event::{EventKind, Started, StatusChange},
     id::{RunId, Timestamp},
     lock::locked,
-    machine::{Effect, End, Input, State, step},
+    machine::{Effect, Input, State, step},
     status::RunStatus,
-    store::{AppendError, DynStore, RunHead, Tape},
+    store::{DynStore, Tape},
     usage::Prices,
 };
 
@@ -143,34 +143,6 @@ impl RunLog {
         inner.facts.begin_at(at);
         let kind = EventKind::Started(Arc::new(started));
         self.write(&mut inner, Instant::now(), kind);
-    }
-
-    /// The log of a run that is only in the store. One that has no ending there, and is not known here, is nobody's.
-    pub(crate) fn stored_only(
-        head: &RunHead,
-        env: Arc<RuntimeEnv>,
-        host: Arc<dyn RunHost>,
-    ) -> Arc<RunLog> {
-        let (state, is_lost) = match head.status {
-            RunStatus::Completed => (State::Ended(End::Completed), false),
-            RunStatus::Cancelled => (State::Ended(End::Cancelled), false),
-            RunStatus::Error => (State::Ended(End::Error), false),
-            RunStatus::Pending | RunStatus::Running | RunStatus::Cancelling | RunStatus::Paused => {
-                (State::Ended(End::Error), true)
-            }
-        };
-        let delivery = match is_lost {
-            false => Delivery::at(head.last, head.epoch),
-            true => Delivery::lost_at(
-                head.last,
-                AppendError::Unavailable("nobody is at work for the run".into()),
-            ),
-        };
-        let facts = Facts::new(head.status);
-        let inner = Inner::new(state, facts, delivery, Span::none());
-        let tape = Tape::new(head.run_id, head.last);
-        let head = (head.run_id, head.agent.clone(), head.session_id.clone());
-        Arc::new(RunLog::new(head, tape, None, (env, host), inner))
     }
 
     /// A log that is held to the limits of `agent`, where that is known.

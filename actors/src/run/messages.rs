@@ -72,7 +72,7 @@ impl Run {
         if self.status().is_ended() {
             return None;
         }
-        self.log.poke.hand_out()
+        self.log().ok()?.poke.hand_out()
     }
 }
 

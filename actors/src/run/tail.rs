@@ -95,6 +95,11 @@ impl Tail for RunLog {
 }
 
 impl RunLog {
+    /// Whether the store has taken the start of the run. Until then its id may be that of another one.
+    pub(crate) fn is_started(&self) -> bool {
+        self.lock().delivery.stored() > 0
+    }
+
     /// Waits until position `seq` is stored.
     ///
     /// # Errors

@@ -128,9 +128,9 @@ impl Runtime {
         let registry = self.registry();
         let log = match registry.find_or_restore(id).await? {
             Found::Log(log) => log,
-            Found::Stored(head) => {
+            Found::Stored(run) => {
                 return Err(ContinueError::NotPaused {
-                    status: head.status,
+                    status: run.head.status,
                 });
             }
             Found::Nothing => return Err(ContinueError::NotFound),

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     agent::Agent,
     cancel::{CancelOutcome, CancelRequest},
-    error::{EventsError, StartError},
+    error::{CancelAllError, EventsError, StartError},
     id::RunId,
     run::{Delivery, Run, SteerOutcome, reply},
 };
@@ -31,7 +31,7 @@ pub enum RuntimeMessage {
     CancelMany(
         Scope,
         CancelRequest,
-        RpcReplyPort<Vec<(RunId, CancelOutcome)>>,
+        RpcReplyPort<Result<Vec<(RunId, CancelOutcome)>, CancelAllError>>,
     ),
     /// Says something to a run: [`Run::steer`]. The reply is `None` when there is no such run.
     Steer(

@@ -6,13 +6,11 @@ use std::{
 };
 
 use super::{
-    lookup::Found,
     registry::{Registry, RunEntry, Runs},
     timer::Timer,
 };
 use crate::{
     agent::Agent,
-    cancel::{CancelReason, CancelRequest},
     id::{RunId, Timestamp},
     lock::locked,
     run::log::RunLog,
@@ -70,8 +68,12 @@ impl Registry {
     }
 
     /// Keeps the time of a run that is paused in the store.
-    pub(super) fn keep_paused_stored(&self, head: &RunHead, expires_at: Option<Timestamp>) {
-        let mut runs = locked(&self.runs);
+    pub(super) fn keep_paused_stored(
+        &self,
+        runs: &mut Runs,
+        head: &RunHead,
+        expires_at: Option<Timestamp>,
+    ) {
         if !runs.desk.may_expire() || runs.paused.contains_key(&head.run_id) {
             return;
         }
@@ -97,13 +99,8 @@ impl Registry {
         let me = self.me.clone();
         Some(Timer::new(&self.env.tokio, left, async move {
             while let Some(registry) = me.upgrade() {
-                match registry.find_or_restore(run).await {
-                    Ok(Found::Log(log)) => {
-                        return log.cancel_paused(
-                            &CancelRequest::new(CancelReason::PauseExpired).by("pause_expiry"),
-                        );
-                    }
-                    Ok(Found::Stored(_) | Found::Nothing) => return,
+                match registry.expire(run).await {
+                    Ok(()) => return,
                     Err(error) => {
                         tracing::warn!(run_id = %run, %error, "a run that has expired could not be read");
                     }

@@ -12,6 +12,7 @@ use crate::{
     error::{Cause, EventsError},
     event::{EventKind, ToolCallProcess},
     id::{RunId, Timestamp},
+    lock::locked,
     run::{ending::Ending, log::RunLog},
     status::RunStatus,
     store::{RunHead, RunQuery},
@@ -229,7 +230,7 @@ impl Begun {
 fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found) -> Begun {
     let (log, processes) = match found {
         Found::Paused(expires_at) => {
-            registry.keep_paused_stored(head, expires_at);
+            registry.keep_paused_stored(&mut locked(&registry.runs), head, expires_at);
             return Begun {
                 settled: Settled::Paused,
                 processes: Vec::new(),

@@ -17,6 +17,7 @@ use super::{
     agents::Agents,
     desk::{Bounds, Desk, Intents},
     launch::Launch,
+    lookup::Lookup,
     messages::RuntimeMessage,
     paused::{PAUSED, PausedRun},
     reads::Reads,
@@ -52,6 +53,7 @@ pub(super) struct Registry {
     pub(super) changes: broadcast::Sender<StatusChange>,
     pub(super) runs: Mutex<Runs>,
     pub(super) agents: Agents,
+    pub(super) lookup: Lookup,
     /// Itself, for what happens later.
     pub(super) me: Weak<Registry>,
 }
@@ -133,6 +135,7 @@ impl Registry {
             gone: Notify::new(),
             changes: broadcast::channel(CHANGES).0,
             agents: Agents::default(),
+            lookup: Lookup::default(),
             me: me.clone(),
         })
     }

@@ -170,9 +170,9 @@ impl Runtime {
                 }
                 let _ = log.wait_ended().await;
             }
-            Found::Stored(head) if !head.status.is_ended() => {
+            Found::Stored(run) if !run.head.status.is_ended() => {
                 return Err(DeleteRunError::NotEnded {
-                    status: head.status,
+                    status: run.head.status,
                 });
             }
             Found::Stored(_) | Found::Nothing => {}

@@ -96,12 +96,17 @@ async fn a_run_that_lost_its_store_is_not_said_to_have_ended() {
     settle().await;
     nothing_left(&runtime);
 
-    assert_eq!(runtime.cancel(run.id()).await, CancelOutcome::NotFound);
+    // What is found now is what the store has, and the store is well.
+    let status = RunStatus::Running;
+    let not_here = CancelOutcome::NotHere { status };
+    assert_eq!(runtime.cancel(run.id()).await, not_here);
     let found = runtime.get(run.id()).await.unwrap().unwrap();
+    assert_eq!(found.cancel().await, not_here);
+    let not_here = |answer: &EventsError| matches!(answer, EventsError::NotHere { .. });
     let outcome = found.outcome().await.unwrap_err();
-    assert!(lost(&outcome), "{outcome:?}");
+    assert!(not_here(&outcome), "{outcome:?}");
     let last = found.events_from(1_000).next().await.unwrap().unwrap_err();
-    assert!(lost(&last), "{last:?}");
+    assert!(not_here(&last), "{last:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -133,11 +133,11 @@ fn a_waker_may_ask_the_runtime() {
 }
 
 /// A waker that cancels the run when it is woken.
-struct CancelsWhenWoken(Run);
+struct CancelsWhenWoken(Runtime, RunId);
 
 impl Wake for CancelsWhenWoken {
     fn wake(self: Arc<Self>) {
-        self.0.cancel();
+        drop(self.0.cancel(self.1));
     }
 }
 
@@ -154,12 +154,11 @@ async fn a_watcher_hears_changes_in_order_though_a_reader_makes_more_of_them() {
         async move { runtime.start(&hanging(), NewRun::new("Sing.").id(id)).await }
     })
     .await;
-    let run = runtime.get(id).await.unwrap().unwrap();
-    let mut events = run.events();
-    wait_with(
-        &mut events,
-        &Waker::from(Arc::new(CancelsWhenWoken(run.clone()))),
-    );
+    // The run is found when its start is stored.
+    let mut reader = std::pin::pin!(runtime.get(id));
+    let waker = Waker::from(Arc::new(CancelsWhenWoken(runtime.clone(), id)));
+    let mut cx = Context::from_waker(&waker);
+    assert!(reader.as_mut().poll(&mut cx).is_pending());
     store.release();
     starting.await.unwrap();
     let mut changes = Vec::new();

@@ -61,6 +61,7 @@ async fn a_runtime_is_spoken_to_in_messages_alone() {
     assert_eq!(outcome, CancelOutcome::NotFound);
     let request = CancelRequest::default();
     let all = call!(actor, RuntimeMessage::CancelMany, Scope::all(), request).unwrap();
+    let all = all.unwrap();
     assert!(
         all.iter()
             .any(|(id, outcome)| *id == two.id() && outcome.is_accepted())
@@ -169,7 +170,7 @@ async fn a_runtimes_actor_waits_for_no_store() {
         scope,
         CancelRequest::default()
     );
-    assert!(none.unwrap().is_empty());
+    assert!(none.unwrap().unwrap().is_empty());
     assert!(run.try_recv().is_err(), "the start waits for the store");
     store.release();
     let run = run.await.unwrap().unwrap();

@@ -159,6 +159,7 @@ async fn a_cancel_of_many_finds_the_paused_ones_in_the_store() {
     }
     let which = Scope::all().session("a");
     let answers = runtime.cancel_all(which, CancelRequest::default()).await;
+    let answers = answers.unwrap();
     let mut cancelled: Vec<_> = answers.iter().map(|(id, _)| *id).collect();
     cancelled.sort();
     assert_eq!(cancelled, ids[..2]);

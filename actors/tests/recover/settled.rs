@@ -243,6 +243,7 @@ async fn a_run_that_had_to_be_resumed_and_finds_no_place_ends() {
             CancelRequest::default(),
         )
         .await
+        .unwrap()
     {
         assert!(answer.is_accepted());
     }

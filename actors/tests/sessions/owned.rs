@@ -84,10 +84,12 @@ async fn a_cancel_of_many_may_be_for_one_user() {
     let bob = runtime.start(&hangs, of("bob")).await.unwrap();
     let request = || quell_actors::CancelRequest::default();
     let both = Scope::all().user("ann").session("b");
-    assert!(runtime.cancel_all(both, request()).await.is_empty());
+    let none = runtime.cancel_all(both, request()).await;
+    assert!(none.unwrap().is_empty());
     let answers = runtime
         .cancel_all(Scope::all().user("ann"), request())
-        .await;
+        .await
+        .unwrap();
     assert_eq!(answers.len(), 1);
     let outcome = ended(&ann).await;
     assert_eq!(partial(&outcome).text, "");

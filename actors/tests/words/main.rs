@@ -294,6 +294,13 @@ fn a_cancel_has_these_forms() {
         ),
         (CancelOutcome::Remembered, r#"{"answer":"remembered"}"#),
         (CancelOutcome::NotFound, r#"{"answer":"not_found"}"#),
+        (
+            CancelOutcome::NotHere {
+                status: RunStatus::Running,
+            },
+            r#"{"answer":"not_here","status":"running"}"#,
+        ),
+        (CancelOutcome::Unreadable, r#"{"answer":"unreadable"}"#),
     ] {
         check(&outcome, json);
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    future::Future,
+    future::{Future, ready},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -34,9 +34,15 @@ impl Run {
     ///
     /// Dropping the future does not take the words back.
     pub fn steer(&self, words: &str) -> Steering {
-        let taken = self.log.steer(Message::user(words));
+        let log = match self.log() {
+            Ok(log) => log.clone(),
+            Err(run) => {
+                let status = run.head.status;
+                return Steering::refused_with(SteerOutcome::TooLate { status });
+            }
+        };
+        let taken = log.steer(Message::user(words));
         let refused = taken.as_ref().err().copied();
-        let log = self.log.clone();
         let too_late = |log: &RunLog| SteerOutcome::TooLate {
             status: log.status(),
         };
@@ -68,6 +74,13 @@ pub struct Steering {
 }
 
 impl Steering {
+    fn refused_with(outcome: SteerOutcome) -> Steering {
+        Steering {
+            refused: Some(outcome),
+            answer: ready(outcome).boxed(),
+        }
+    }
+
     /// Why the words were refused in the call, if they were.
     pub fn refused(&self) -> Option<SteerOutcome> {
         self.refused
