@@ -5,7 +5,7 @@
 //!
 //! * **Dropping the stream closes the connection.** The stream of an answer owns its connection and polls it inline;
 //!   no task of its own exists that could live on.
-//! * They never repeat a request by themselves. A [`ModelError`](crate::ModelError) says whether it may be repeated.
+//! * They never repeat a request by themselves. A [`ModelError`](crate::model::ModelError) says whether it may be repeated.
 //! * What a provider may send is bounded: one event by the setting, the body of an error and what follows the end of an
 //!   answer by constants.
 //! * No message, log line or `Debug` shows a key.

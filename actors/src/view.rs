@@ -13,7 +13,7 @@ use crate::{
     message::{Message, ToolCall},
     outcome::{FinishReason, Outcome},
     status::RunStatus,
-    transcript::Transcript,
+    transcript::{Transcript, Words},
     usage::Usage,
 };
 
@@ -33,7 +33,7 @@ use crate::{
 /// while let Some(event) = events.next().await {
 ///     view.event(&event?);
 /// }
-/// assert_eq!(view.text, "and the sea");
+/// assert_eq!(view.text(), "and the sea");
 /// assert_eq!(view.messages().len(), 2);
 /// # Ok(())
 /// # }
@@ -54,11 +54,6 @@ pub struct RunView {
     /// What it is doing, as far as events say: neither that a model has answered and not spoken, nor that it has fallen
     /// silent, is an event. `None` once the run has ended.
     pub phase: Option<Activity>,
-    /// What the model has said, in all its turns. An answer that a crash had cut, and that was asked for again, is not part
-    /// of it.
-    pub text: String,
-    /// What it has thought aloud.
-    pub reasoning: String,
     /// The requests to the model, in their order.
     pub turns: Vec<Turn>,
     /// The calls of tools, in the order in which the model asked for them.
@@ -74,8 +69,7 @@ pub struct RunView {
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     transcript: Transcript,
-    /// Where the answer under way begins in what was said and thought.
-    answer: Option<(usize, usize)>,
+    words: Words,
 }
 
 /// One request to the model.
@@ -153,8 +147,6 @@ impl RunView {
             created_at: None,
             status: RunStatus::Pending,
             phase: Some(Activity::Pending),
-            text: String::new(),
-            reasoning: String::new(),
             turns: Vec::new(),
             calls: Vec::new(),
             waiting: Vec::new(),
@@ -163,7 +155,7 @@ impl RunView {
             outcome: None,
             ended_at: None,
             transcript: Transcript::new(),
-            answer: None,
+            words: Words::default(),
         }
     }
 
@@ -171,6 +163,17 @@ impl RunView {
     pub fn input(&self) -> &[Message] {
         let started = self.started.as_ref();
         started.map_or(&[], |started| &started.input)
+    }
+
+    /// What the model has said, in all its turns. An answer that a crash had cut, and that was asked for again, is not part
+    /// of it.
+    pub fn text(&self) -> &str {
+        &self.words.text
+    }
+
+    /// What it has thought aloud.
+    pub fn reasoning(&self) -> &str {
+        &self.words.reasoning
     }
 
     /// What the cancel did that has ended the run.
@@ -195,6 +198,7 @@ impl RunView {
         self.seq = event.seq;
         self.run_id.get_or_insert(event.run_id);
         self.transcript.event_at(event);
+        self.words.event(&event.kind);
         self.status = event.kind.status().unwrap_or(self.status);
         let at = event.at;
         match &event.kind {
@@ -204,7 +208,6 @@ impl RunView {
             }
             EventKind::ModelRequestStarted { turn, attempt, .. } => {
                 self.phase = Some(Activity::Connecting);
-                self.answer = Some((self.text.len(), self.reasoning.len()));
                 self.turns.push(Turn {
                     turn: *turn,
                     attempt: *attempt,
@@ -216,14 +219,7 @@ impl RunView {
                     fault: None,
                 });
             }
-            EventKind::Content { text } => {
-                self.spoke(at);
-                self.text.push_str(text);
-            }
-            EventKind::ReasoningContent { text } => {
-                self.spoke(at);
-                self.reasoning.push_str(text);
-            }
+            EventKind::Content { .. } | EventKind::ReasoningContent { .. } => self.spoke(at),
             EventKind::ModelRequestCompleted(completed) => self.answered(completed, at),
             EventKind::ToolCallStarted(call) => {
                 self.phase = Some(Activity::Tool);
@@ -271,7 +267,6 @@ impl RunView {
     }
 
     fn answered(&mut self, completed: &ModelRequestCompleted, at: Timestamp) {
-        self.answer = None;
         self.usage = self.usage.plus(completed.usage);
         self.phase = Some(match (completed.retry_in_ms, &completed.calls[..]) {
             (Some(_), _) => Activity::Retrying,
@@ -312,11 +307,6 @@ impl RunView {
                 open.decision = Some(decision.clone());
                 open.decided_by = continued.by.clone();
             }
-        }
-        // An answer that a crash has cut is asked for again, and not said twice.
-        if let Some((said, thought)) = self.answer.take() {
-            self.text.truncate(said);
-            self.reasoning.truncate(thought);
         }
     }
 

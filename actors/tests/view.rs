@@ -90,7 +90,7 @@ async fn a_view_taken_at_any_event_and_followed_is_that_of_the_whole() {
         let outcome = ended(&run).await;
         assert_eq!(view, folded(&run).await, "at event {at}");
         assert_eq!(Some(&view), runtime.view(run.id()).await.unwrap().as_ref());
-        assert_eq!(view.text, outcome.text());
+        assert_eq!(view.text(), outcome.text());
         assert_eq!(view.usage, outcome.usage());
         assert_eq!((view.status, view.phase), (RunStatus::Completed, None));
         if waits {
@@ -133,7 +133,7 @@ async fn a_paused_run_shows_what_it_was_asked_what_it_did_and_what_it_waits_for(
     assert_eq!(view.input(), [Message::user("Pay.")]);
     let started = view.started.as_ref().unwrap();
     assert_eq!(started.user_id.as_deref(), Some("ann"));
-    assert_eq!((&*view.text, &*view.reasoning), ("let me see", "hm, well"));
+    assert_eq!((view.text(), view.reasoning()), ("let me see", "hm, well"));
 
     // The model takes 50 ms to its first word, which it thinks.
     let [turn] = &view.turns[..] else {
@@ -173,7 +173,7 @@ async fn a_paused_run_shows_what_it_was_asked_what_it_did_and_what_it_waits_for(
     assert_eq!(pay.decided_by.as_deref(), Some("bob"));
     assert_eq!(&*pay.call.arguments, "{}");
     assert!(view.waiting.is_empty() && view.receipt().is_none());
-    assert_eq!(view.text, "let me seeall done");
+    assert_eq!(view.text(), "let me seeall done");
 }
 
 #[tokio::test(start_paused = true)]
@@ -194,10 +194,7 @@ async fn a_cancelled_run_shows_its_receipt_and_how_far_its_answer_went() {
     let view = run.view().await.unwrap();
     assert_eq!(view.receipt(), Some(&support::partial(&outcome).receipt));
     assert_eq!(view.messages()[1].message.text(), "and the sea ");
-    assert_eq!(
-        (view.text.as_str(), view.usage),
-        (outcome.text(), outcome.usage())
-    );
+    assert_eq!((view.text(), view.usage), (outcome.text(), outcome.usage()));
     assert_eq!(view.turns[0].over_at, None, "the cancel has cut it");
 }
 
@@ -255,8 +252,8 @@ async fn an_answer_that_a_crash_has_cut_is_not_shown_twice() {
     let run = later.get(run.id()).await.unwrap().unwrap();
     let outcome = ended(&run).await;
     let view = later.view(run.id()).await.unwrap().unwrap();
-    assert_eq!(view.text, "one two three four five");
-    assert_eq!(view.text, outcome.text());
+    assert_eq!(view.text(), "one two three four five");
+    assert_eq!(view.text(), outcome.text());
     assert_eq!(view.messages().len(), 2);
 }
 
@@ -275,7 +272,7 @@ async fn a_run_whose_store_is_lost_shows_what_was_stored_and_then_says_so() {
     store.doubt(true);
     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
     let (view, mut events) = run.view_and_events().await.unwrap();
-    assert_eq!(view.text, "one two ");
+    assert_eq!(view.text(), "one two ");
     let lost = events.next().await.unwrap().unwrap_err();
     let last_stored = view.seq;
     assert_eq!(lost, EventsError::StoreLost { last_stored });

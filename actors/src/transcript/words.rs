@@ -3,7 +3,7 @@
 use crate::event::EventKind;
 
 /// What the model of one run said, and what it thought aloud. It is told the run's events one by one, from the first.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Words {
     pub(crate) text: String,
     pub(crate) reasoning: String,
