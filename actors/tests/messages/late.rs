@@ -10,7 +10,7 @@ use ractor::{ActorStatus, call};
 
 use super::{
     BOTH, actor, asks, cancel, clerk, hanging_agent, start,
-    support::{all_events, check_history, ended, nothing_left, poet, settle, until},
+    support::{all_events, check_history, ended, guarded, nothing_left, poet, settle, until},
 };
 
 #[tokio::test(start_paused = true)]
@@ -71,7 +71,7 @@ async fn a_cast_that_meets_a_pause_is_not_lost() {
     // The first message in its mailbox is that the model goes on, to a pause; the second is the cancel.
     gate.open();
     cancel(&actor);
-    let outcome = ended(&run).await;
+    let outcome = guarded(ended(&run)).await;
     assert_eq!(outcome.status(), RunStatus::Cancelled);
     let events = all_events(&run).await;
     check_history(&events);

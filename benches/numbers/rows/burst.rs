@@ -17,7 +17,7 @@ use crate::{
     table::{Table, Verdict},
 };
 
-/// Of the control.
+/// Of the control: until the last reader has seen the end.
 const REACH: f64 = 1.2;
 #[cfg(feature = "sqlite")]
 const REACH_STORED: f64 = 2.0;
@@ -102,20 +102,20 @@ impl Measured {
     fn show(&self, table: &mut Table, load: &Load, kept: &str, reach: f64) {
         let Load { runs, cancels } = load;
         let what = format!("{cancels} of {runs} runs cancelled in one loop, {kept}:");
-        let verdict = Verdict::Judged(self.p50.ratios().median() <= reach);
+        let verdict = Verdict::Judged(self.last.ratios().median() <= reach);
         table.pairs(
             format!("{what} p50"),
-            format!("<= {reach} x"),
+            "stated",
             &self.p50,
             time,
-            verdict,
+            Verdict::Stated,
         );
         table.pairs(
             format!("{what} last"),
-            "stated",
+            format!("<= {reach} x"),
             &self.last,
             time,
-            Verdict::Stated,
+            verdict,
         );
     }
 }
