@@ -49,6 +49,7 @@
 //! | `sqlite` | yes | [`stores`]: one file that outlives the process |
 //! | `process-tool` | yes | [`tools`]: tools that are programs; Linux only |
 //! | `cli` | yes | the program `quell` |
+//! | `conformance` | no | `store::conformance`: the tests that a store of your own has to pass |
 //!
 //! Without any of them, this crate is `quell-actors`: no network, no disk.
 
