@@ -43,8 +43,8 @@ impl RunMessage {
 }
 
 impl Run {
-    /// The run's actor, for a program that speaks in messages. `None` while the run waits for a slot or its session, while
-    /// it is paused, and once it has ended.
+    /// The run's actor, for a program that speaks in messages. `None` while the run waits for a slot or its session and for
+    /// a moment after that, while it is paused, and once it has ended.
     ///
     /// The reference can be cast [`RunMessage`]s, and stopped and killed, at any time; a stop ends the run as
     /// `Cancelled`, a kill as `Error`. When the run ends or pauses its actor stops, and a `cast` fails from then on. A
@@ -52,18 +52,21 @@ impl Run {
     /// ractor's `get_children`: only so does the actor know that it may be sent something.
     ///
     /// ```
-    /// use quell_actors::{Agent, CancelRequest, Runtime, run::RunMessage, sim::Storyteller};
+    /// use quell_actors::{Agent, CancelRequest, EventKind, RunStatus, Runtime};
+    /// use quell_actors::{run::RunMessage, sim::Storyteller};
     ///
     /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let poet = Agent::new("poet", Storyteller::endless());
     /// let run = Runtime::new().start(&poet, "Sing of the sea.").await?;
-    /// run.events().next().await;
-    ///
-    /// if let Some(actor) = run.actor() {
-    ///     actor.cast(RunMessage::Cancel(CancelRequest::default()))?;
+    /// let mut events = run.events();
+    /// while let Some(event) = events.next().await {
+    ///     if let (EventKind::Content { .. }, Some(actor)) = (event?.kind, run.actor()) {
+    ///         actor.cast(RunMessage::Cancel(CancelRequest::default()))?;
+    ///         break;
+    ///     }
     /// }
-    /// assert!(run.outcome().await?.status().is_ended());
+    /// assert_eq!(run.outcome().await?.status(), RunStatus::Cancelled);
     /// assert!(run.actor().is_none());
     /// # Ok(())
     /// # }
