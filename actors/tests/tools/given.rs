@@ -37,7 +37,10 @@ async fn started(run: &quell_actors::Run) -> Arc<Started> {
 
 /// The users and contexts that tools got.
 #[derive(Clone, Default)]
-struct Given(Arc<Mutex<Vec<(Option<String>, Context)>>>);
+struct Given(Arc<Mutex<Vec<Seen>>>);
+
+/// A user, and a context.
+type Seen = (Option<String>, Context);
 
 impl Given {
     fn tool(&self) -> AnyTool {
@@ -51,7 +54,7 @@ impl Given {
         tool::from_schema("look", "Looks.", json!({"type": "object"}), look)
     }
 
-    fn all(&self) -> Vec<(Option<String>, Context)> {
+    fn all(&self) -> Vec<Seen> {
         self.0.lock().unwrap().clone()
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 fn a_turn_is_shown_what_was_said_and_done_before_it() {
     let check = |events: Vec<EventKind>, expected: &[&str]| {
         let what = format!("{events:?}");
-        assert_eq!(lines(&fold(events).messages()), expected, "{what}");
+        assert_eq!(lines(fold(events).messages()), expected, "{what}");
     };
     check(vec![], &[]);
     check(vec![asks()], &[]);
@@ -65,7 +65,7 @@ fn a_turn_is_shown_what_was_said_and_done_before_it() {
 
 #[test]
 fn what_is_steered_stands_after_the_results_before_it() {
-    let after = |events: Vec<EventKind>| lines(&fold(events).messages());
+    let after = |events: Vec<EventKind>| lines(fold(events).messages());
     let expected = ["model:  a({})", "a: 1", "user: Hurry."];
     let head = || vec![asks(), answered(&["a"])];
     assert_eq!(
@@ -113,7 +113,7 @@ fn a_result_that_nobody_asked_for_is_not_shown() {
         done("b", "again"),
     ];
     assert_eq!(
-        lines(&fold(events).messages()),
+        lines(fold(events).messages()),
         ["model:  a({}) b({})", "a: 1", "b: 2"]
     );
 }
@@ -180,10 +180,10 @@ fn a_run_that_goes_on_after_a_crash_drops_the_answer_it_was_at() {
             continued(),
         ]
     };
-    assert_eq!(lines(&fold(events()).messages()), ["model:  a({})", "a: 1"]);
+    assert_eq!(lines(fold(events()).messages()), ["model:  a({})", "a: 1"]);
     let again = [events(), vec![asks(), says("Again."), answered(&[])]].concat();
     assert_eq!(
-        lines(&fold(again).messages()),
+        lines(fold(again).messages()),
         ["model:  a({})", "a: 1", "model: Again."]
     );
 }
@@ -192,7 +192,7 @@ fn a_run_that_goes_on_after_a_crash_drops_the_answer_it_was_at() {
 fn an_answer_without_a_request_of_its_own_takes_no_others_place() {
     let events = vec![asks(), answered(&["a"]), answered(&["b"]), done("b", "2")];
     assert_eq!(
-        lines(&fold(events).messages()),
+        lines(fold(events).messages()),
         ["model:  a({})", "a: not finished", "model:  b({})", "b: 2"]
     );
 }
