@@ -240,6 +240,7 @@ const KNOWN_IN_ONE_PLACE: &[(&str, &[&str], &str)] = &[
             "actors/src/panics.rs",
             "actors/src/run.rs",
             "actors/src/run/actor.rs",
+            "actors/src/run/alarm.rs",
             "actors/src/run/flush.rs",
             "actors/src/run/messages.rs",
             "actors/src/run/waiters.rs",

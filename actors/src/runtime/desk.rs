@@ -121,6 +121,9 @@ pub(super) struct Desk {
     waiting: usize,
     /// How many are not paused.
     under_way: usize,
+    /// How many sessions have a run that is not paused, and how many are being deleted.
+    in_use: usize,
+    deleting: usize,
     /// How many have come in so far.
     entered: u64,
     pub(super) intents: Intents,
@@ -141,6 +144,8 @@ impl Desk {
             held: BTreeMap::new(),
             waiting: 0,
             under_way: 0,
+            in_use: 0,
+            deleting: 0,
             entered: 0,
             intents,
             closed: false,
@@ -298,17 +303,9 @@ impl Desk {
             live: self.live,
             queued: self.ready.len() + self.held.len(),
             waiting: self.waiting,
-            sessions: self
-                .sessions
-                .values()
-                .filter(|session| session.is_in_use())
-                .count(),
+            sessions: self.in_use,
             paused: self.runs.len() - self.under_way,
-            deleting: self
-                .sessions
-                .values()
-                .filter(|session| session.deleting)
-                .count(),
+            deleting: self.deleting,
         }
     }
 }

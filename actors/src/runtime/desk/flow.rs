@@ -72,7 +72,10 @@ impl Desk {
             }
             Phase::Ready => session.next = None,
             Phase::Live | Phase::Pausing | Phase::Ended { .. } => {}
-            Phase::Paused => session.under_way += 1,
+            Phase::Paused => {
+                self.in_use += usize::from(session.under_way == 0);
+                session.under_way += 1;
+            }
         }
         if phase.holds() {
             session.holders.insert(run);
@@ -91,7 +94,10 @@ impl Desk {
             }
             Phase::Ready => session.next = Some(run),
             Phase::Live | Phase::Pausing | Phase::Ended { .. } => {}
-            Phase::Paused => session.under_way -= 1,
+            Phase::Paused => {
+                session.under_way -= 1;
+                self.in_use -= usize::from(session.under_way == 0);
+            }
         }
         self.forget_if_unused(&id);
     }

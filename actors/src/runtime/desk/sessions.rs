@@ -108,12 +108,15 @@ impl Desk {
     /// A session takes no runs from here on: it is being deleted. `false`: it is already.
     pub(in crate::runtime) fn begin_deleting(&mut self, id: &Arc<str>) -> bool {
         let session = self.sessions.entry(id.clone()).or_default();
-        !std::mem::replace(&mut session.deleting, true)
+        let is_first = !std::mem::replace(&mut session.deleting, true);
+        self.deleting += usize::from(is_first);
+        is_first
     }
 
     /// It was deleted, or not; whoever comes next has to look.
     pub(in crate::runtime) fn end_deleting(&mut self, id: &Arc<str>) {
         if let Some(session) = self.sessions.get_mut(id) {
+            self.deleting -= usize::from(session.deleting);
             session.deleting = false;
             session.known = None;
         }

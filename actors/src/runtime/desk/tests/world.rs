@@ -275,6 +275,9 @@ impl World {
         assert_eq!(desk.waiting, in_phase(Phase::Waiting).len(), "{history:?}");
         let paused = in_phase(Phase::Paused).len();
         assert_eq!(desk.under_way, desk.runs.len() - paused, "{history:?}");
+        let in_use = desk.sessions.values().filter(|session| session.is_in_use());
+        assert_eq!(desk.in_use, in_use.count(), "{history:?}");
+        assert_eq!(desk.deleting, usize::from(self.deleting), "{history:?}");
 
         let mut held = BTreeSet::new();
         for session in desk.sessions.values() {
