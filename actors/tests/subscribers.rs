@@ -157,6 +157,40 @@ async fn a_dead_subscriber_is_forgotten() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_subscriber_that_is_gone_leaves_no_task_behind_though_the_run_says_nothing() {
+    let (runtime, gate) = (Runtime::new(), Gate::new());
+    let model = Storyteller::new("one two three").gate(&gate);
+    let run = runtime.start(&poet(model), "Go.").await.unwrap();
+    support::settle().await;
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let before = tasks();
+    for _ in 0..100 {
+        let (actor, mut ears) = listener(usize::MAX).await;
+        run.subscribe(&actor);
+        ears.recv().await.unwrap().unwrap();
+        actor.stop(None);
+        actor.wait(None).await.unwrap();
+        let mut ears = watcher(&runtime, &gate).await;
+        // Its actor stops with whoever hears it.
+        ears.close();
+    }
+    support::settle().await;
+    let watchers = tasks() - before;
+    gate.open();
+    ended(&run).await;
+    support::settle().await;
+    assert!(
+        watchers <= 200,
+        "an actor and its pump for each that still watches: {watchers}"
+    );
+    assert!(tasks() <= before, "{} and not {before}", tasks());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watcher_hears_the_life_of_every_run_without_its_content() {
     let runtime = Runtime::builder()
         .config(RuntimeConfig {

@@ -1,8 +1,8 @@
 //! Feeding actors: a pump for each subscriber, with credit.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, pin::pin, sync::Arc};
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, future::select};
 use ractor::{ActorRef, Message};
 use tokio::{
     runtime::Handle,
@@ -50,7 +50,8 @@ pub(crate) fn feed<T, E, M>(
     E: Send + 'static,
     M: Message + From<Delivery<T, E>>,
 {
-    tokio.spawn(async move {
+    let cell = actor.get_cell();
+    let pump = async move {
         let credit = Arc::new(Semaphore::new(CREDIT));
         while let Ok(permit) = credit.clone().acquire_owned().await {
             let Some(event) = stream.next().await else {
@@ -64,5 +65,10 @@ pub(crate) fn feed<T, E, M>(
                 return;
             }
         }
+    };
+    tokio.spawn(async move {
+        // A run may say nothing for days: an actor that has stopped is not to be found by the next cast only.
+        let stopped = pin!(cell.wait(None));
+        select(pin!(pump), stopped).await;
     });
 }

@@ -7,6 +7,7 @@ mod support;
 mod deleting;
 mod kin;
 mod late;
+mod phantom;
 mod refused;
 mod restart;
 mod slow;

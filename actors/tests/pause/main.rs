@@ -8,6 +8,7 @@ mod after;
 mod answers;
 mod decisions;
 mod expiry;
+mod found;
 mod memory;
 mod nosy;
 mod places;

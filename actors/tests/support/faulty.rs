@@ -64,6 +64,11 @@ impl FaultyStore {
         self.0.gate.add_permits(appends);
     }
 
+    /// Holds appends again.
+    pub(crate) fn hold(&self) {
+        self.0.gate.forget_permits(usize::MAX);
+    }
+
     pub(crate) fn release(&self) {
         self.0.gate.close();
     }

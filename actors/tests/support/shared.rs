@@ -38,6 +38,12 @@ struct View {
     unreadable: AtomicBool,
     /// Appends that store nothing.
     doubtful: AtomicBool,
+    /// Runs cannot be listed.
+    unlisted: AtomicBool,
+    /// Reads of events take a while.
+    slow: AtomicBool,
+    reading_now: AtomicU64,
+    most_at_once: AtomicU64,
 }
 
 impl SharedStore {
@@ -58,6 +64,10 @@ impl SharedStore {
             reading: Gate::new(),
             unreadable: AtomicBool::new(false),
             doubtful: AtomicBool::new(false),
+            unlisted: AtomicBool::new(false),
+            slow: AtomicBool::new(false),
+            reading_now: AtomicU64::new(0),
+            most_at_once: AtomicU64::new(0),
         }))
     }
 
@@ -109,6 +119,21 @@ impl SharedStore {
     /// Sets whether events can be read.
     pub(crate) fn unreadable(&self, unreadable: bool) {
         self.0.unreadable.store(unreadable, Ordering::SeqCst);
+    }
+
+    /// Sets whether runs can be listed.
+    pub(crate) fn unlisted(&self, unlisted: bool) {
+        self.0.unlisted.store(unlisted, Ordering::SeqCst);
+    }
+
+    /// From now on each read of events lets other tasks run.
+    pub(crate) fn slow_reads(&self) {
+        self.0.slow.store(true, Ordering::SeqCst);
+    }
+
+    /// How many reads of events there were at the same time.
+    pub(crate) fn most_at_once(&self) -> u64 {
+        self.0.most_at_once.load(Ordering::SeqCst)
     }
 
     pub(crate) fn appends(&self) -> u64 {
@@ -168,6 +193,14 @@ impl Store for SharedStore {
         if self.0.held.swap(false, Ordering::SeqCst) {
             self.0.reading.wait().await;
         }
+        if self.0.slow.load(Ordering::SeqCst) {
+            let now = self.0.reading_now.fetch_add(1, Ordering::SeqCst) + 1;
+            self.0.most_at_once.fetch_max(now, Ordering::SeqCst);
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+            self.0.reading_now.fetch_sub(1, Ordering::SeqCst);
+        }
         if self.0.unreadable.load(Ordering::SeqCst) {
             return Err(ReadError::Failed("told to".into()));
         }
@@ -175,6 +208,9 @@ impl Store for SharedStore {
     }
 
     async fn runs(&self, query: RunQuery) -> Result<Vec<RunHead>, ReadError> {
+        if self.0.unlisted.load(Ordering::SeqCst) {
+            return Err(ReadError::Failed("told to".into()));
+        }
         self.0.memory.runs(query).await
     }
 
