@@ -183,8 +183,12 @@ const KNOWN_IN_ONE_PLACE: &[(&str, &[&str], &str)] = &[
     ("todo!", &[], "nothing is left undone"),
     (
         "machine::{Effect",
-        &["actors/src/run/judge.rs", "actors/src/run/judge/"],
-        "only the judge asks the law",
+        &[
+            "actors/src/run/judge.rs",
+            "actors/src/run/judge/",
+            "actors/src/run/log.rs",
+        ],
+        "only the judge and its log ask the law",
     ),
     (
         ".tape.push(",
@@ -221,9 +225,11 @@ const KNOWN_IN_ONE_PLACE: &[(&str, &[&str], &str)] = &[
             "actors/src/run/messages.rs",
             "actors/src/run/subscribe.rs",
             "actors/src/run/call_tasks.rs",
+            "actors/src/run/together.rs",
+            "actors/src/runtime/cancel.rs",
             "actors/src/runtime/timer.rs",
         ],
-        "appends, calls of tools, timers and replies are tasks, and each has an owner",
+        "appends, calls of tools, timers, cancels of stored runs and replies are tasks, and each has an owner",
     ),
     (
         "SystemTime::now",
@@ -238,12 +244,14 @@ const KNOWN_IN_ONE_PLACE: &[(&str, &[&str], &str)] = &[
         "catch_unwind",
         &[
             "actors/src/panics.rs",
-            "actors/src/run.rs",
             "actors/src/run/actor.rs",
             "actors/src/run/alarm.rs",
+            "actors/src/run/cancel.rs",
             "actors/src/run/flush.rs",
             "actors/src/run/messages.rs",
+            "actors/src/run/steers.rs",
             "actors/src/run/waiters.rs",
+            "actors/src/runtime/cancel.rs",
             "actors/src/runtime/effects.rs",
             "actors/src/tool/any.rs",
         ],
