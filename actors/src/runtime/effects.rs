@@ -94,6 +94,8 @@ impl Registry {
                     todo.superseded.extend(entry.map(|entry| entry.log.clone()));
                 }
                 Effect::Pause { run, expires } => {
+                    // Its head may be being read as that of a run at work.
+                    runs.reads.invalidate(run);
                     if let Some(entry) = runs.entries.remove(&run) {
                         let family = runs.desk.has_family(run);
                         runs.paused
