@@ -111,7 +111,7 @@ impl Actor for Editor {
             }
             EventKind::Cancelled { partial } => {
                 println!("heard: {:?}", desk.heard);
-                println!("kept:  {:?}", partial.text);
+                println!("kept: {:?}", partial.text);
             }
             _ => {}
         }

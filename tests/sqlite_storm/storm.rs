@@ -81,20 +81,22 @@ struct Storm {
 }
 
 impl Storm {
-    async fn new(store: impl Store, seed: u64, patience: Duration) -> Storm {
+    async fn new(store: impl Store + Clone, seed: u64, patience: Duration) -> Storm {
         let (above, _) = Actor::spawn(None, Above, ()).await.unwrap();
         let config = RuntimeConfig {
             max_live_runs: SLOTS,
             store_patience: patience,
             ..RuntimeConfig::default()
         };
-        let runtime = Runtime::builder()
-            .config(config)
-            .under(above.get_cell())
-            .open(store)
-            .await
-            .unwrap()
-            .0;
+        // A store that fails when its runs are listed is opened again, as a program would be started again.
+        let runtime = loop {
+            let builder = Runtime::builder().config(config.clone());
+            let opened = builder.under(above.get_cell()).open(store.clone()).await;
+            match opened {
+                Ok((runtime, _)) => break runtime,
+                Err(error) => println!("not opened: {error}"),
+            }
+        };
         // The supervisor is spawned by another task.
         let runs = loop {
             if let Some(runs) = above.get_cell().get_children().pop() {
@@ -262,21 +264,37 @@ async fn settle(options: SqliteOptions, printed: &Printed) {
     store.close().await;
 }
 
-/// Checks that nothing of any run is left in memory.
+/// How many parts of an agent hold `alive`.
+const PARTS: usize = 6;
+
+/// Checks that nothing of any run is left in memory but the agents of those that are paused, and without the runtime not
+/// even they.
 async fn nothing_is_left(storm: Arc<Storm>, store: &SqliteStore) {
     assert_eq!(storm.runtime.list(), [], "runs are left");
     let storm = Arc::into_inner(storm).expect("its runs are over");
-    let alive = storm.alive;
-    let unfinished = listed(store, RunQuery::unfinished()).await;
-    let stats = store.stats();
-    assert_eq!(stats.waiting, 0);
-    assert!(
-        stats.live_runs <= unfinished.len() as u64,
-        "{} runs have not ended: {stats:?}",
-        unfinished.len()
-    );
-    // An actor drops its run shortly after its ending.
-    while Arc::strong_count(&alive) > 1 || !storm.runs.get_children().is_empty() {
+    let Storm {
+        alive,
+        runs,
+        runtime,
+        ..
+    } = storm;
+    // A lost run whose ending is stored late leaves the store's memory a moment after it is listed as ended.
+    loop {
+        let unfinished = listed(store, RunQuery::unfinished()).await;
+        let stats = store.stats();
+        if stats.waiting == 0 && stats.live_runs <= unfinished.len() as u64 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    // An actor drops its run shortly after its ending. A run whose pause the store has not taken keeps its agent, for when
+    // the store is back, and so does one that is paused in it.
+    let kept = || PARTS * usize::try_from(runtime.stats().paused).unwrap();
+    while Arc::strong_count(&alive) > 1 + kept() || !runs.get_children().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    drop(runtime);
+    while Arc::strong_count(&alive) > 1 {
         tokio::task::yield_now().await;
     }
 }
