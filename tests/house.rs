@@ -74,7 +74,7 @@ fn no_file_is_longer_than_400_lines_and_most_are_short() {
 }
 
 /// The layers of `quell-actors`, lowest first. A file knows its own layer and those below it.
-const LAYERS: [(&str, &[&str]); 5] = [
+const LAYERS: [(&str, &[&str]); 7] = [
     ("tools", &["lock", "panics"]),
     (
         "words",
@@ -96,7 +96,9 @@ const LAYERS: [(&str, &[&str]); 5] = [
     ),
     ("law", &["machine"]),
     ("seams", &["agent", "model", "tool", "store", "sim"]),
-    ("actors", &["clock", "run", "runtime"]),
+    ("time", &["clock"]),
+    ("runs", &["run"]),
+    ("the runtime", &["runtime"]),
 ];
 
 fn layer(module: &str) -> usize {
@@ -189,6 +191,11 @@ const KNOWN_IN_ONE_PLACE: &[(&str, &[&str], &str)] = &[
             "actors/src/run/log.rs",
         ],
         "only the judge and its log ask the law",
+    ),
+    (
+        ".state = ",
+        &["actors/src/run/log.rs"],
+        "a run's state moves by the law alone",
     ),
     (
         ".tape.push(",
@@ -328,4 +335,52 @@ fn the_law_of_the_runtime_knows_no_world() {
             assert!(!code(&text).contains(word), "{name} says {word:?}");
         }
     }
+}
+
+/// Values that only their own functions may change: no field of theirs is open to another room.
+const CLOSED: [(&str, &str); 2] = [
+    ("actors/src/run/facts.rs", "struct Facts {"),
+    ("actors/src/run/outbox.rs", "struct Outbox {"),
+];
+
+#[test]
+fn no_field_of_a_law_is_written_from_another_room() {
+    for (name, head) in CLOSED {
+        let text = fs::read_to_string(root().join(name)).unwrap();
+        let (_, rest) = text.split_once(head).unwrap();
+        let (fields, _) = rest.split_once("\n}").unwrap();
+        let open = fields.lines().find(|line| line.trim().starts_with("pub"));
+        assert_eq!(open, None, "{name} opens a field");
+    }
+}
+
+/// Rooms with words of their own: a product beside the runtime, and a suite beside the stores.
+const OWN_WORDS: [&str; 2] = ["actors/src/sim", "actors/src/store/conformance"];
+
+#[test]
+fn one_word_is_one_type() {
+    let mut places = std::collections::BTreeMap::<String, Vec<String>>::new();
+    for (name, text) in files("actors/src") {
+        if name.contains("tests") || OWN_WORDS.iter().any(|room| name.starts_with(room)) {
+            continue;
+        }
+        for line in code(&text).lines() {
+            let line = line
+                .trim_start_matches("pub ")
+                .trim_start_matches("pub(crate) ");
+            let line = line.trim_start_matches("pub(super) ");
+            let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_');
+            if let (Some("struct" | "enum" | "trait" | "type"), Some(word)) =
+                (words.next(), words.next())
+            {
+                places
+                    .entry(word.to_owned())
+                    .or_default()
+                    .push(name.clone());
+            }
+        }
+    }
+    // Each law has its own inputs and effects.
+    places.retain(|word, rooms| rooms.len() > 1 && word != "Input" && word != "Effect");
+    assert!(places.is_empty(), "one word, several types: {places:#?}");
 }

@@ -18,10 +18,10 @@ use crate::{
 
 /// Who answers. A value: it does nothing by itself, is cheap to clone, and serves many runs.
 #[derive(Clone)]
-pub struct Agent(Arc<Inner>);
+pub struct Agent(Arc<AgentParts>);
 
 #[derive(Clone)]
-struct Inner {
+struct AgentParts {
     name: Arc<str>,
     description: Arc<str>,
     instructions: Arc<str>,
@@ -47,7 +47,7 @@ impl Agent {
     /// An agent with a name and a model, and defaults for all else. A name that cannot be is refused by
     /// [`Runtime::start`](crate::Runtime::start); use [`Agent::builder`] to learn of it earlier.
     pub fn new(name: impl Into<Arc<str>>, model: impl Model) -> Agent {
-        Agent(Arc::new(Inner {
+        Agent(Arc::new(AgentParts {
             name: name.into(),
             description: Arc::from(""),
             instructions: Arc::from(""),
@@ -206,7 +206,7 @@ impl fmt::Debug for Agent {
 pub struct AgentBuilder(Agent);
 
 impl AgentBuilder {
-    fn inner(&mut self) -> &mut Inner {
+    fn inner(&mut self) -> &mut AgentParts {
         Arc::make_mut(&mut self.0.0)
     }
 

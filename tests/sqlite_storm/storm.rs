@@ -289,7 +289,7 @@ async fn nothing_is_left(storm: Arc<Storm>, store: &SqliteStore) {
     }
     // An actor drops its run shortly after its ending. A run whose pause the store has not taken keeps its agent, for when
     // the store is back, and so does one that is paused in it.
-    let kept = || PARTS * usize::try_from(runtime.stats().paused).unwrap();
+    let kept = || PARTS * runtime.stats().paused;
     while Arc::strong_count(&alive) > 1 + kept() || !runs.get_children().is_empty() {
         tokio::task::yield_now().await;
     }

@@ -55,13 +55,13 @@ struct Running {
     /// How long it may take, when it has taken too long.
     overtime: Option<Duration>,
     timeout: Option<Duration>,
-    phase: Phase,
+    phase: TaskPhase,
     /// When the phase is over.
     until: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum TaskPhase {
     AtWork,
     /// It was told to end, and is awaited.
     Told,
@@ -90,7 +90,7 @@ impl CallTasks {
             blocking: tool.is_blocking(),
             overtime: None,
             timeout,
-            phase: Phase::AtWork,
+            phase: TaskPhase::AtWork,
             until: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
         });
     }
@@ -104,7 +104,7 @@ impl CallTasks {
     pub(super) fn close(&mut self, reason: &CancelReason, limit: Duration, now: Instant) {
         for running in &mut self.running {
             // One that has taken too long was told before.
-            if running.phase == Phase::AtWork {
+            if running.phase == TaskPhase::AtWork {
                 running.end(reason.clone(), limit, now);
             } else {
                 running.overtime = None;
@@ -115,7 +115,7 @@ impl CallTasks {
     /// Whether one was told to end, and is given time for it.
     pub(super) fn are_awaited(&self) -> bool {
         let mut running = self.running.iter();
-        running.any(|running| running.phase == Phase::Told)
+        running.any(|running| running.phase == TaskPhase::Told)
     }
 
     /// The next moment at which something is due.
@@ -159,14 +159,14 @@ impl Running {
         if grace.is_zero() {
             self.abort(now);
         } else {
-            self.phase = Phase::Told;
+            self.phase = TaskPhase::Told;
             self.until = now.checked_add(grace);
         }
     }
 
     fn abort(&mut self, now: Instant) {
         self.task.abort();
-        self.phase = Phase::Aborted;
+        self.phase = TaskPhase::Aborted;
         // A thread of its own does not let go: there is nothing to wait for.
         let wait = if self.blocking {
             Duration::ZERO
@@ -182,14 +182,14 @@ impl Running {
             return None;
         }
         match self.phase {
-            Phase::AtWork => {
+            TaskPhase::AtWork => {
                 self.overtime = self.timeout;
                 self.end(CancelReason::Deadline, limit, now);
             }
-            Phase::Told => self.abort(now),
-            Phase::Aborted => {}
+            TaskPhase::Told => self.abort(now),
+            TaskPhase::Aborted => {}
         }
-        let over = self.phase == Phase::Aborted && self.until.is_none_or(|until| until <= now);
+        let over = self.phase == TaskPhase::Aborted && self.until.is_none_or(|until| until <= now);
         over.then(|| self.cut(ToolEnd::Abandoned))
     }
 
@@ -208,7 +208,7 @@ impl Running {
             // A panic under way is the call's result. This one came when it was dropped: at its own end, or at that which
             // was made of it.
             Err(error) => match error.try_into_panic().map(last_words) {
-                Ok(words) if self.phase == Phase::Aborted => {
+                Ok(words) if self.phase == TaskPhase::Aborted => {
                     tracing::error!(words, "a tool panicked when its call was dropped");
                     self.cut(ToolEnd::Stopped)
                 }

@@ -44,7 +44,7 @@ pub(super) struct Facts {
     /// How long the run was running before it was last paused or cut by a crash, and since when it has been.
     worked: Duration,
     running_since: Option<Timestamp>,
-    cancel: Option<Cancel>,
+    cancel: Option<AcceptedCancel>,
     /// What the run, which is paused, waits for.
     paused: Option<Arc<Paused>>,
     /// How many times it was resumed after a crash.
@@ -67,7 +67,7 @@ struct Request {
 
 /// A cancel that was accepted.
 #[derive(Debug)]
-pub(super) struct Cancel {
+pub(super) struct AcceptedCancel {
     pub(super) seq: u64,
     pub(super) at: Timestamp,
     pub(super) reason: CancelReason,
@@ -181,7 +181,7 @@ impl Facts {
             }
             EventKind::Steered { message } => self.count(message.text().len()),
             EventKind::CancelRequested { cancel } => {
-                self.cancel = Some(Cancel {
+                self.cancel = Some(AcceptedCancel {
                     seq,
                     at,
                     reason: cancel.reason.clone(),
@@ -283,7 +283,7 @@ impl Facts {
         self.worked
     }
 
-    pub(super) fn cancel(&self) -> Option<&Cancel> {
+    pub(super) fn cancel(&self) -> Option<&AcceptedCancel> {
         self.cancel.as_ref()
     }
 

@@ -11,9 +11,9 @@ use futures::{FutureExt, future::BoxFuture};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    delivery::{Effect, Input},
     ending::Ending,
     log::{Inner, RunLog},
+    outbox::{Effect, Input},
 };
 use crate::{
     machine::State,
@@ -28,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// How often a store that was given up is asked whether it is back.
 const LATE: Duration = Duration::from_secs(5);
 
-type Answer = Result<u64, AppendError>;
+type AppendAnswer = Result<u64, AppendError>;
 
 /// One append, with all that a retry needs.
 #[derive(Clone)]
@@ -54,7 +54,7 @@ impl RunLog {
 
     /// The next append, unless there is nothing to store or one is in flight.
     pub(super) fn next_batch(&self, inner: &mut Inner) -> Option<Batch> {
-        self.batch(inner.delivery.apply(Input::Send))
+        self.batch(inner.outbox.apply(Input::Send))
     }
 
     fn batch(&self, effect: Effect) -> Option<Batch> {
@@ -80,7 +80,7 @@ impl RunLog {
                 }
                 Ok(answer) => {
                     // The model is not read while the store is in doubt.
-                    self.lock().delivery.apply(Input::Doubt);
+                    self.lock().outbox.apply(Input::Doubt);
                     futures::future::ready(answer).boxed()
                 }
                 Err(append) => append,
@@ -92,7 +92,7 @@ impl RunLog {
     }
 
     /// What a store answers without being waited for, or the append that has to wait.
-    fn first_try(&self, batch: &Batch) -> Result<Answer, BoxFuture<'static, Answer>> {
+    fn first_try(&self, batch: &Batch) -> Result<AppendAnswer, BoxFuture<'static, AppendAnswer>> {
         let Batch {
             expected,
             id,
@@ -114,7 +114,7 @@ impl RunLog {
     }
 
     /// The append of `batch`. A store that panics is in doubt, like one that does not know.
-    fn append(&self, batch: &Batch) -> BoxFuture<'static, Answer> {
+    fn append(&self, batch: &Batch) -> BoxFuture<'static, AppendAnswer> {
         let Batch {
             expected,
             id,
@@ -124,7 +124,7 @@ impl RunLog {
         store.append(self.id, expected, id, events)
     }
 
-    fn spawn_carrier(self: &Arc<Self>, batch: Batch, append: BoxFuture<'static, Answer>) {
+    fn spawn_carrier(self: &Arc<Self>, batch: Batch, append: BoxFuture<'static, AppendAnswer>) {
         let carrier = Carrier(Some(self.clone()));
         let log = self.clone();
         self.env.tokio.spawn(async move {
@@ -161,7 +161,7 @@ impl RunLog {
     async fn settle(
         &self,
         batch: &Batch,
-        append: BoxFuture<'static, Answer>,
+        append: BoxFuture<'static, AppendAnswer>,
     ) -> Result<(), AppendError> {
         // A patience too long for the clock has no end.
         let begun = Instant::now();
@@ -198,7 +198,7 @@ impl RunLog {
                 return Err(doubt.unwrap_or(error));
             }
             tracing::warn!(run_id = %self.id, %error, "the store did not confirm; trying again");
-            self.lock().delivery.apply(Input::Doubt);
+            self.lock().outbox.apply(Input::Doubt);
             counters.store_retries.fetch_add(1, Relaxed);
             let now = || self.env.clock.at(Instant::now());
             in_doubt.get_or_insert_with(|| counters.store.doubt(now()));
@@ -214,13 +214,13 @@ impl RunLog {
     /// session free. The append counts as in flight until then, so nothing overtakes it.
     fn confirmed(self: &Arc<Self>) -> Option<Batch> {
         let mut inner = self.lock();
-        let sent = inner.delivery.sent();
-        let is_last = inner.rests() && sent == inner.delivery.decided();
+        let sent = inner.outbox.sent();
+        let is_last = inner.rests() && sent == inner.outbox.decided();
         if is_last || !inner.changes.is_empty() {
             let due = inner.changes.extract_if(.., |change| change.seq <= sent);
             let due: Vec<_> = due.collect();
             // Of a run whose store was lost the host was told then.
-            let rests = (is_last && inner.delivery.lost().is_none()).then_some(inner.state());
+            let rests = (is_last && inner.outbox.lost().is_none()).then_some(inner.state());
             drop(inner);
             if let Some(state) = rests {
                 self.tell_rest(state, false);
@@ -230,9 +230,9 @@ impl RunLog {
             }
             inner = self.lock();
         }
-        inner.delivery.apply(Input::Confirmed);
+        inner.outbox.apply(Input::Confirmed);
         if inner.rests() {
-            inner.delivery.apply(Input::Back);
+            inner.outbox.apply(Input::Back);
         }
         let woken = inner.woken();
         let batch = self.next_batch(&mut inner);
@@ -265,8 +265,8 @@ impl RunLog {
             self.tell_rest(state, is_foreign);
         }
         let mut inner = self.lock();
-        inner.delivery.apply(Input::Lose(error.clone()));
-        let is_refused = inner.delivery.is_refused();
+        inner.outbox.apply(Input::Lose(error.clone()));
+        let is_refused = inner.outbox.is_refused();
         let woken = inner.woken();
         let (state, after) = (inner.state(), rests(&inner));
         drop(inner);
@@ -300,7 +300,7 @@ impl RunLog {
                     return;
                 }
                 // While its tools are still being awaited there may be nothing new.
-                let effect = self.lock().delivery.apply(Input::SendLate);
+                let effect = self.lock().outbox.apply(Input::SendLate);
                 let Some(batch) = self.batch(effect) else {
                     break;
                 };
@@ -316,7 +316,7 @@ impl RunLog {
                     Ok(_) | Err(_) => break,
                 }
                 let next = self.confirmed();
-                if self.lock().delivery.lost().is_none() {
+                if self.lock().outbox.lost().is_none() {
                     self.carry(next);
                     return;
                 }
@@ -327,7 +327,7 @@ impl RunLog {
     /// Whether the model may be asked and read further; if not, the actor is poked when that may have changed.
     pub(super) fn room_or_wake(&self) -> bool {
         let mut inner = self.lock();
-        let room = inner.delivery.has_room();
+        let room = inner.outbox.has_room();
         // Not taken back: a tool that says something asks here as well, while the actor waits for another thing.
         inner.wants_room |= !room;
         room
@@ -336,7 +336,7 @@ impl RunLog {
     /// Whether everything up to `seq` is stored; if not, the actor is poked when more is.
     pub(super) fn stored_or_wake(&self, seq: u64) -> bool {
         let mut inner = self.lock();
-        let has = inner.delivery.stored() >= seq;
+        let has = inner.outbox.stored() >= seq;
         inner.wants_room |= !has;
         has
     }
@@ -360,7 +360,10 @@ impl Drop for Carrier {
 }
 
 /// The answer to an append, or doubt when there is none in time.
-async fn answer_until(until: Option<Instant>, append: BoxFuture<'static, Answer>) -> Answer {
+async fn answer_until(
+    until: Option<Instant>,
+    append: BoxFuture<'static, AppendAnswer>,
+) -> AppendAnswer {
     let answer = AssertUnwindSafe(append).catch_unwind();
     let answer = match until {
         Some(until) => timeout_at(until, answer)

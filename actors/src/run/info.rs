@@ -62,7 +62,7 @@ impl RunLog {
             phase: inner.activity(now),
             created_at: inner.facts.started_at(),
             running_since: inner.facts.running_since(),
-            seq: inner.delivery.stored(),
+            seq: inner.outbox.stored(),
             last_word_at: inner.spoke_at.map(|at| self.env.clock.at(at)),
             usage: inner.facts.tally().total(),
         }

@@ -46,7 +46,7 @@ impl RunLog {
     /// Whether the actor has to stop: a cancel was accepted, the run has ended, or its store was lost.
     pub(crate) fn must_stop(&self) -> Option<Stop> {
         let inner = self.lock();
-        if let Some(lost) = inner.delivery.lost()
+        if let Some(lost) = inner.outbox.lost()
             && !matches!(inner.state(), State::Ended(_))
         {
             return Some(Stop::StoreLost(lost.clone()));

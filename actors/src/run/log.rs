@@ -15,8 +15,8 @@ use tracing::Span;
 use super::{
     alarm::Alarm,
     counters::Counters,
-    delivery::{self, Delivery},
     facts::Facts,
+    outbox::{self, Outbox},
     poke::Poke,
     steers::Steers,
     together::Together,
@@ -100,7 +100,7 @@ impl Terms {
 pub(super) struct Inner {
     state: State,
     pub(super) facts: Facts,
-    pub(super) delivery: Delivery,
+    pub(super) outbox: Outbox,
     /// The actor waits for the store.
     pub(super) wants_room: bool,
     /// Status changes that are decided and not stored yet.
@@ -129,7 +129,7 @@ impl RunLog {
         let inner = Inner::new(
             State::Queued,
             Facts::new(RunStatus::Pending),
-            Delivery::at(0, 1),
+            Outbox::at(0, 1),
             span,
         );
         let head = (id, started.agent.clone(), started.session_id.clone());
@@ -191,8 +191,8 @@ impl RunLog {
     /// Appends an event. Decided from here on. Its time is not before that of the event before it.
     pub(super) fn write(&self, inner: &mut Inner, now: Instant, kind: EventKind) {
         let at = self.env.clock.at(now).max(inner.facts.last_at());
-        inner.delivery.apply(delivery::Input::Decided);
-        let seq = inner.delivery.decided();
+        inner.outbox.apply(outbox::Input::Decided);
+        let seq = inner.outbox.decided();
         let before = inner.facts.status();
         inner.facts.apply(seq, at, &kind);
         let outcome = kind.outcome();
@@ -249,11 +249,11 @@ pub(super) fn nonce() -> u64 {
 }
 
 impl Inner {
-    pub(super) fn new(state: State, facts: Facts, delivery: Delivery, span: Span) -> Inner {
+    pub(super) fn new(state: State, facts: Facts, outbox: Outbox, span: Span) -> Inner {
         Inner {
             state,
             facts,
-            delivery,
+            outbox,
             wants_room: false,
             changes: Vec::new(),
             waiters: Waiters::default(),
@@ -294,15 +294,15 @@ impl Inner {
 
     /// Whether the run has ended and all of it is stored: the log will not grow.
     pub(super) fn is_settled(&self) -> bool {
-        matches!(self.state, State::Ended(_)) && self.delivery.is_stored()
+        matches!(self.state, State::Ended(_)) && self.outbox.is_stored()
     }
 
     /// Takes out the tasks that wait for what is stored by now; all of them, when there will be no more.
     pub(super) fn woken(&mut self) -> Woken {
-        let over = self.delivery.lost().is_some() || self.is_settled();
+        let over = self.outbox.lost().is_some() || self.is_settled();
         let up_to = match over {
             true => u64::MAX,
-            false => self.delivery.stored(),
+            false => self.outbox.stored(),
         };
         self.waiters.up_to(up_to)
     }

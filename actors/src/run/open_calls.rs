@@ -28,14 +28,14 @@ struct OpenCall {
     /// Its place among all calls of the run.
     place: u32,
     call: Arc<ToolCall>,
-    stage: Stage,
+    stage: CallStage,
     /// The programs that it runs.
     processes: Vec<Arc<ToolCallProcess>>,
 }
 
 /// How far a call is.
 #[derive(Debug)]
-enum Stage {
+enum CallStage {
     /// The model asked for it. A person may have decided of it.
     Asked(Option<Decision>),
     /// It is written down that it begins. Until that is stored, it does not.
@@ -47,7 +47,7 @@ enum Stage {
 
 impl OpenCall {
     fn has_begun(&self) -> bool {
-        !matches!(self.stage, Stage::Asked(_))
+        !matches!(self.stage, CallStage::Asked(_))
     }
 }
 
@@ -58,7 +58,7 @@ impl OpenCalls {
         self.calls.push(OpenCall {
             place: self.count,
             call,
-            stage: Stage::Asked(None),
+            stage: CallStage::Asked(None),
             processes: Vec::new(),
         });
     }
@@ -70,7 +70,7 @@ impl OpenCalls {
         let Some(open) = calls.find(|open| open.call.id == call.id) else {
             return 0;
         };
-        open.stage = Stage::Noted;
+        open.stage = CallStage::Noted;
         let is_other = open.call.arguments != call.arguments;
         open.call = call.clone();
         if is_other { call.arguments.len() } else { 0 }
@@ -78,24 +78,24 @@ impl OpenCalls {
 
     /// A call is running.
     pub(super) fn run(&mut self, id: &str) {
-        self.set(id, Stage::Running);
+        self.set(id, CallStage::Running);
     }
 
     /// What was written down to begin is running, for all that is known.
     pub(super) fn noted_run(&mut self) {
         for open in &mut self.calls {
-            if matches!(open.stage, Stage::Noted) {
-                open.stage = Stage::Running;
+            if matches!(open.stage, CallStage::Noted) {
+                open.stage = CallStage::Running;
             }
         }
     }
 
     /// A call was cut with its run.
     pub(super) fn cut(&mut self, id: &str, end: ToolEnd) {
-        self.set(id, Stage::Cut(end));
+        self.set(id, CallStage::Cut(end));
     }
 
-    fn set(&mut self, id: &str, stage: Stage) {
+    fn set(&mut self, id: &str, stage: CallStage) {
         if let Some(open) = self.calls.iter_mut().find(|open| *open.call.id == *id) {
             open.stage = stage;
         }
@@ -115,9 +115,9 @@ impl OpenCalls {
         for open in &mut self.calls {
             let decided = decisions.iter().rfind(|(id, _)| *id == open.call.id);
             if open.has_begun() {
-                open.stage = Stage::Asked(Some(Decision::Approve));
+                open.stage = CallStage::Asked(Some(Decision::Approve));
             } else if let Some((_, decision)) = decided {
-                open.stage = Stage::Asked(Some(decision.clone()));
+                open.stage = CallStage::Asked(Some(decision.clone()));
             }
         }
     }
@@ -154,7 +154,7 @@ impl OpenCalls {
     /// Whether a call is running, so that it may say something.
     pub(super) fn is_running(&self, id: &str) -> bool {
         let mut calls = self.calls.iter();
-        calls.any(|open| *open.call.id == *id && matches!(open.stage, Stage::Running))
+        calls.any(|open| *open.call.id == *id && matches!(open.stage, CallStage::Running))
     }
 
     /// Those that have begun.
@@ -166,8 +166,8 @@ impl OpenCalls {
     /// Those that have not begun, and what a person has decided of them.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (&Arc<ToolCall>, Option<&Decision>)> {
         self.calls.iter().filter_map(|open| match &open.stage {
-            Stage::Asked(decision) => Some((&open.call, decision.as_ref())),
-            Stage::Noted | Stage::Running | Stage::Cut(_) => None,
+            CallStage::Asked(decision) => Some((&open.call, decision.as_ref())),
+            CallStage::Noted | CallStage::Running | CallStage::Cut(_) => None,
         })
     }
 
@@ -187,10 +187,10 @@ impl OpenCalls {
         let mut results = Vec::with_capacity(self.calls.len());
         for open in &self.calls {
             let end = match &open.stage {
-                Stage::Asked(_) | Stage::Noted => ToolEnd::NotStarted,
-                Stage::Running if fault.0 == ToolFault::UnknownOutcome => ToolEnd::Unknown,
-                Stage::Running => ToolEnd::Abandoned,
-                Stage::Cut(end) => *end,
+                CallStage::Asked(_) | CallStage::Noted => ToolEnd::NotStarted,
+                CallStage::Running if fault.0 == ToolFault::UnknownOutcome => ToolEnd::Unknown,
+                CallStage::Running => ToolEnd::Abandoned,
+                CallStage::Cut(end) => *end,
             };
             let (kind, words) = match end {
                 ToolEnd::NotStarted if cancelled => (

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    delivery::{self, Delivery},
     facts::Facts,
     log::{Inner, RunHost, RunLog, RuntimeEnv, run_span},
     open_calls::{UNKNOWN_OUTCOME, tool_error},
+    outbox::{self, Outbox},
 };
 use crate::{
     agent::Agent,
@@ -42,10 +42,10 @@ impl RunLog {
             RunStatus::Cancelling => State::Cancelling,
             RunStatus::Paused => State::Paused,
         };
-        let mut delivery = Delivery::at(head.last, head.epoch);
-        delivery.apply(delivery::Input::Acquire);
+        let mut outbox = Outbox::at(head.last, head.epoch);
+        outbox.apply(outbox::Input::Acquire);
         let span = run_span(head.run_id, &head.agent);
-        let inner = Inner::new(state, Facts::left_by(events), delivery, span);
+        let inner = Inner::new(state, Facts::left_by(events), outbox, span);
         let head = (head.run_id, head.agent.clone(), head.session_id.clone());
         Arc::new(RunLog::new(head, tape, agent, (env, host), inner))
     }
@@ -63,7 +63,7 @@ impl RunLog {
     pub(crate) fn paused_at(&self) -> Result<u64, RunStatus> {
         let inner = self.lock();
         match inner.facts.status() {
-            RunStatus::Paused => Ok(inner.delivery.decided()),
+            RunStatus::Paused => Ok(inner.outbox.decided()),
             status => Err(status),
         }
     }
@@ -111,6 +111,6 @@ impl RunLog {
             self.write(&mut inner, now, kind);
         }
         self.continued(&mut inner, Continued::default());
-        inner.delivery.decided()
+        inner.outbox.decided()
     }
 }

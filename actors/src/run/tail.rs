@@ -58,13 +58,13 @@ impl Tail for RunLog {
     ) -> Poll<Result<At, EventsError>> {
         seat.prepare(cx);
         let inner = self.lock();
-        if seq <= inner.delivery.stored() {
+        if seq <= inner.outbox.stored() {
             drop(inner);
             let event = self.tape.get(seq);
             return Poll::Ready(Ok(event.map_or(At::Stored, At::Event)));
         }
-        if inner.delivery.lost().is_some() {
-            let last_stored = inner.delivery.stored();
+        if inner.outbox.lost().is_some() {
+            let last_stored = inner.outbox.stored();
             return Poll::Ready(Err(EventsError::StoreLost { last_stored }));
         }
         if inner.is_settled() {
@@ -76,12 +76,12 @@ impl Tail for RunLog {
     fn poll_ended(&self, seat: &mut Seat, cx: &mut Context<'_>) -> Poll<Result<u64, EventsError>> {
         seat.prepare(cx);
         let inner = self.lock();
-        if inner.delivery.lost().is_some() {
-            let last_stored = inner.delivery.stored();
+        if inner.outbox.lost().is_some() {
+            let last_stored = inner.outbox.stored();
             return Poll::Ready(Err(EventsError::StoreLost { last_stored }));
         }
         if inner.is_settled() {
-            return Poll::Ready(Ok(inner.delivery.stored()));
+            return Poll::Ready(Ok(inner.outbox.stored()));
         }
         wait(inner, seat, u64::MAX)
     }
@@ -97,7 +97,7 @@ impl Tail for RunLog {
 impl RunLog {
     /// Whether the store has taken the start of the run. Until then its id may be that of another one.
     pub(crate) fn is_started(&self) -> bool {
-        self.lock().delivery.stored() > 0
+        self.lock().outbox.stored() > 0
     }
 
     /// Waits until position `seq` is stored.
@@ -122,10 +122,10 @@ impl RunLog {
     ) -> Poll<Result<(), AppendError>> {
         seat.prepare(cx);
         let inner = self.lock();
-        if seq <= inner.delivery.stored() {
+        if seq <= inner.outbox.stored() {
             return Poll::Ready(Ok(()));
         }
-        if let Some(lost) = inner.delivery.lost() {
+        if let Some(lost) = inner.outbox.lost() {
             return Poll::Ready(Err(lost.clone()));
         }
         wait(inner, seat, seq)

@@ -12,13 +12,13 @@ use std::{
 pub(crate) struct Waiters {
     last_id: u64,
     /// One waiter is the common case, and takes no allocation.
-    first: Option<(Place, Waker)>,
-    rest: BTreeMap<Place, Waker>,
+    first: Option<(WaitPlace, Waker)>,
+    rest: BTreeMap<WaitPlace, Waker>,
 }
 
 /// What a waiter waits for, and which one it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct WaitPlace {
     seq: u64,
     id: u64,
 }
@@ -27,7 +27,7 @@ struct Place {
 #[derive(Debug, Default)]
 pub(crate) struct Seat {
     /// Its id is 0 as long as it has never waited.
-    place: Place,
+    place: WaitPlace,
     /// What is woken, cloned outside the log's lock: a waker may run what its owner likes.
     spare: Option<Waker>,
 }
@@ -77,7 +77,7 @@ impl Waiters {
         replaced
     }
 
-    fn waker_at(&mut self, place: Place) -> Option<&mut Waker> {
+    fn waker_at(&mut self, place: WaitPlace) -> Option<&mut Waker> {
         match &mut self.first {
             Some((first, waker)) if *first == place => Some(waker),
             Some(_) | None => self.rest.get_mut(&place),

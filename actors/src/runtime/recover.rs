@@ -134,7 +134,7 @@ fn was_at_work(status: RunStatus) -> bool {
 }
 
 /// What is found of an unfinished run.
-enum Found {
+enum LeftRun {
     /// It waits for a person, and not for longer than this.
     Paused(Option<Timestamp>),
     /// It is to be settled. Its programs, which are noted here, have been ended.
@@ -146,11 +146,11 @@ async fn found(
     registry: &Arc<Registry>,
     head: &RunHead,
     end_process: Option<&EndProcess>,
-) -> Result<Found, EventsError> {
+) -> Result<LeftRun, EventsError> {
     if head.status == RunStatus::Paused
         && let Some(expires_at) = expiry(registry, head).await?
     {
-        return Ok(Found::Paused(expires_at));
+        return Ok(LeftRun::Paused(expires_at));
     }
     let events = registry.events_of(head).await?;
     let (env, host) = (registry.env.clone(), registry.clone());
@@ -159,7 +159,7 @@ async fn found(
     if let Some(end) = end_process {
         end_all(&registry.env.tokio, end, &processes).await;
     }
-    Ok(Found::Log(log, processes))
+    Ok(LeftRun::Log(log, processes))
 }
 
 /// Ends programs, on a thread that may wait for that. One that cannot be ended hinders no run from being settled.
@@ -227,9 +227,9 @@ impl Begun {
 }
 
 /// Settles one run, but for what has to be waited for.
-fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found) -> Begun {
+fn begin(registry: &Arc<Registry>, head: &RunHead, found: LeftRun) -> Begun {
     let (log, processes) = match found {
-        Found::Paused(expires_at) => {
+        LeftRun::Paused(expires_at) => {
             registry.keep_paused_stored(&mut locked(&registry.runs), head, expires_at);
             return Begun {
                 settled: Settled::Paused,
@@ -237,7 +237,7 @@ fn begin(registry: &Arc<Registry>, head: &RunHead, found: Found) -> Begun {
                 waits: None,
             };
         }
-        Found::Log(log, processes) => (log, processes),
+        LeftRun::Log(log, processes) => (log, processes),
     };
     let agent = registry.agents.get(&head.agent);
     if let Some(agent) = &agent {

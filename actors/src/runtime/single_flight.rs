@@ -57,7 +57,7 @@ impl<T: Clone> SingleFlight<T> {
         answer
     }
 
-    fn board(&self, run: RunId) -> Seat<'_, T> {
+    fn board(&self, run: RunId) -> FlightSeat<'_, T> {
         let mut flights = locked(&self.0);
         let flight = flights.entry(run).or_insert_with(|| {
             Arc::new(Flight {
@@ -65,7 +65,7 @@ impl<T: Clone> SingleFlight<T> {
                 last: tokio::sync::Mutex::default(),
             })
         });
-        Seat {
+        FlightSeat {
             flights: &self.0,
             run,
             flight: flight.clone(),
@@ -74,13 +74,13 @@ impl<T: Clone> SingleFlight<T> {
 }
 
 /// One that asks. The last one to leave takes the flight with it.
-struct Seat<'a, T> {
+struct FlightSeat<'a, T> {
     flights: &'a Mutex<HashMap<RunId, Arc<Flight<T>>>>,
     run: RunId,
     flight: Arc<Flight<T>>,
 }
 
-impl<T> Drop for Seat<'_, T> {
+impl<T> Drop for FlightSeat<'_, T> {
     fn drop(&mut self) {
         let mut flights = locked(self.flights);
         // The map and this seat.

@@ -113,13 +113,13 @@ pub(crate) struct Tape {
 
 #[derive(Debug, Default)]
 struct Blocks {
-    full: Vec<Vec<Entry>>,
+    full: Vec<Vec<TapeEntry>>,
     /// The block that grows.
-    last: Vec<Entry>,
+    last: Vec<TapeEntry>,
 }
 
 #[derive(Debug)]
-struct Entry {
+struct TapeEntry {
     at: Timestamp,
     kind: EventKind,
 }
@@ -136,7 +136,7 @@ impl Tape {
 
     /// Appends an event.
     pub(crate) fn push(&self, at: Timestamp, kind: EventKind) {
-        locked(&self.blocks).push(Entry { at, kind });
+        locked(&self.blocks).push(TapeEntry { at, kind });
     }
 
     /// The position before the first event it holds.
@@ -159,7 +159,7 @@ impl Tape {
     fn look<T>(&self, seq: u64, look: impl FnOnce(Timestamp, &EventKind) -> T) -> Option<T> {
         let index = usize::try_from(seq.checked_sub(self.base)?.checked_sub(1)?).ok()?;
         let blocks = locked(&self.blocks);
-        let Entry { at, kind } = blocks.get(index)?;
+        let TapeEntry { at, kind } = blocks.get(index)?;
         Some(look(*at, kind))
     }
 
@@ -186,7 +186,7 @@ impl Tape {
 }
 
 impl Blocks {
-    fn push(&mut self, entry: Entry) {
+    fn push(&mut self, entry: TapeEntry) {
         let mut block = self.full.len();
         if self.last.len() == capacity(block) {
             self.full.push(std::mem::take(&mut self.last));
@@ -198,7 +198,7 @@ impl Blocks {
         self.last.push(entry);
     }
 
-    fn get(&self, index: usize) -> Option<&Entry> {
+    fn get(&self, index: usize) -> Option<&TapeEntry> {
         let (block, offset) = place(index);
         if block == self.full.len() {
             self.last.get(offset)
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn an_event_is_small() {
         // The bound of 64 bytes an event holds only while an entry and the header of its words stay this small.
-        assert_eq!(size_of::<Entry>(), 32);
+        assert_eq!(size_of::<TapeEntry>(), 32);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use self::{
     index::Index,
-    kept::{Appended, KeptRun, Runs, append},
+    kept::{Appended, KeptRun, KeptRuns, append},
 };
 use super::{
     AppendError, BatchId, Events, Expected, ReadError, RunHead, RunQuery, SessionHead,
@@ -37,12 +37,12 @@ const MOST: usize = 128;
 // The locks, in the order in which they are taken: the index, one shard, a tape. Whoever has a later one never waits for
 // an earlier one, and nobody has two shards. What changes a run's status, and whatever deletes, is done under the index,
 // so that the sessions, the list of the ended and the runs never differ for anybody who has it. Words, which are nearly
-// all appends, take the shard alone. Runs are dropped when all locks are released: they may be large.
+// all appends, take the shard alone. KeptRuns are dropped when all locks are released: they may be large.
 #[derive(Debug)]
 pub struct MemoryStore {
     keep: usize,
     index: Mutex<Index>,
-    shards: Box<[Mutex<Runs>]>,
+    shards: Box<[Mutex<KeptRuns>]>,
 }
 
 impl MemoryStore {
@@ -59,7 +59,7 @@ impl MemoryStore {
     }
 
     /// The lock over `run`. The last byte of an id is random in every version that is made today.
-    fn shard(&self, run: RunId) -> MutexGuard<'_, Runs> {
+    fn shard(&self, run: RunId) -> MutexGuard<'_, KeptRuns> {
         let [.., last] = *run.as_bytes();
         locked(&self.shards[usize::from(last) % SHARDS])
     }

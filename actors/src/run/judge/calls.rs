@@ -157,7 +157,7 @@ impl RunLog {
                 }
             }
         }
-        begun.seq = inner.delivery.decided();
+        begun.seq = inner.outbox.decided();
         // Whoever waits for `seq` waits for the store anyway.
         let _ = self.go_on(inner);
         Some(begun)
@@ -167,7 +167,7 @@ impl RunLog {
     /// is to stop.
     pub(in crate::run) fn mark_running(&self, calls: &[Arc<ToolCall>]) -> bool {
         let mut inner = self.lock();
-        if inner.delivery.lost().is_some() || !inner.apply(Input::Told) {
+        if inner.outbox.lost().is_some() || !inner.apply(Input::Told) {
             return false;
         }
         inner.facts.calls_run(calls);
@@ -229,7 +229,7 @@ impl RunLog {
     /// Tells `transcript`, which knows of everything up to `position`, what has happened since. Returns the last position.
     /// Only for a log that holds its run from the start.
     pub(in crate::run) fn tell(&self, transcript: &mut Transcript, position: u64) -> u64 {
-        let last = self.lock().delivery.decided();
+        let last = self.lock().outbox.decided();
         for event in (position + 1..=last).filter_map(|seq| self.tape.get(seq)) {
             transcript.event(&event.kind);
         }

@@ -41,10 +41,10 @@ struct Stopped {
     steers: Steers,
     status: RunStatus,
     /// The run has ended in the same step.
-    ended: Option<Ended>,
+    ended: Option<JustEnded>,
 }
 
-struct Ended {
+struct JustEnded {
     span: Span,
     error: Option<Arc<RunError>>,
     is_lost: bool,
@@ -91,7 +91,7 @@ impl RunLog {
             cut: Some(cut),
         });
         self.write(&mut inner, now, EventKind::CancelRequested { cancel });
-        let seq = inner.delivery.decided();
+        let seq = inner.outbox.decided();
         let stopped = match effect {
             Effect::End(end) => self.finish(inner, end, Ending::Quiet),
             Effect::Drop | Effect::Record | Effect::Refuse => Stopped {
@@ -111,7 +111,7 @@ impl RunLog {
     pub(crate) fn adopt(&self, child: &Arc<RunLog>) -> bool {
         let mut inner = self.lock();
         let stops = matches!(inner.state(), State::Cancelling | State::Ended(_));
-        if stops || inner.delivery.lost().is_some() {
+        if stops || inner.outbox.lost().is_some() {
             return false;
         }
         inner.children.add(child);
@@ -156,11 +156,11 @@ impl RunLog {
             children,
             steers: inner.steers.take(),
             status: inner.facts.status(),
-            ended: Some(Ended {
+            ended: Some(JustEnded {
                 span: std::mem::replace(&mut inner.span, Span::none()),
                 // A run that the store never had is none: who started it is told so.
-                error: error.filter(|_| !inner.delivery.is_refused()),
-                is_lost: inner.delivery.lost().is_some(),
+                error: error.filter(|_| !inner.outbox.is_refused()),
+                is_lost: inner.outbox.lost().is_some(),
                 batch: self.next_batch(&mut inner),
             }),
         }

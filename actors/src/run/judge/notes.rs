@@ -40,7 +40,7 @@ impl Caller for RunLog {
             }
             let kind = EventKind::ToolCallProcess(Arc::new(process));
             self.write(&mut inner, Instant::now(), kind);
-            let seq = inner.delivery.decided();
+            let seq = inner.outbox.decided();
             let _ = self.go_on(inner);
             seq
         };

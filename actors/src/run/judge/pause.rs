@@ -12,8 +12,8 @@ use crate::{
     machine::{Input, State},
     message::ToolCall,
     run::{
-        delivery,
         log::{Inner, RunLog},
+        outbox,
     },
     status::RunStatus,
     transcript::is_object,
@@ -25,7 +25,7 @@ impl RunLog {
     pub(in crate::run) fn pause(self: &Arc<Self>, agent: &Agent) -> bool {
         let mut inner = self.lock();
         // A pause that nobody will ever read is none.
-        if inner.delivery.lost().is_some() || !inner.apply(Input::Pauses) {
+        if inner.outbox.lost().is_some() || !inner.apply(Input::Pauses) {
             return false;
         }
         let now = Instant::now();
@@ -64,7 +64,7 @@ impl RunLog {
             let status = inner.facts.status();
             return Err(ContinueError::NotPaused { status });
         }
-        if let Some(lost) = inner.delivery.lost() {
+        if let Some(lost) = inner.outbox.lost() {
             return Err(ContinueError::Store(Cause::new(lost.clone())));
         }
         let is_decided = |id: &str| continued.decisions.iter().any(|(call, _)| **call == *id);
@@ -94,12 +94,12 @@ impl RunLog {
         drop(undecided);
         inner.apply(Input::Continues);
         self.continued(&mut inner, continued);
-        Ok(inner.delivery.decided())
+        Ok(inner.outbox.decided())
     }
 
     /// Writes that the run goes on. The append that stores it takes the run over.
     pub(in crate::run) fn continued(&self, inner: &mut Inner, continued: Continued) {
-        inner.delivery.apply(delivery::Input::Acquire);
+        inner.outbox.apply(outbox::Input::Acquire);
         let kind = EventKind::Continued(Arc::new(continued));
         self.write(inner, Instant::now(), kind);
     }

@@ -112,7 +112,7 @@ impl RunLog {
             | State::Waiting
             | State::Streaming
             | State::Resting
-            | State::Calling => inner.delivery.lost().is_none(),
+            | State::Calling => inner.outbox.lost().is_none(),
             State::Paused | State::Cancelling | State::Ended(_) => false,
         };
         if !takes_more {
@@ -137,7 +137,7 @@ impl RunLog {
         for steer in inner.steers.take().into_messages() {
             let message = steer.message.clone();
             self.write(inner, now, EventKind::Steered { message });
-            taken.push((steer, inner.delivery.decided()));
+            taken.push((steer, inner.outbox.decided()));
         }
         TakenIn(taken)
     }

@@ -8,7 +8,7 @@ use std::{
 use super::super::{AppendError, BatchId, Events, Expected, RunHead, Tape};
 use crate::{event::EventKind, id::RunId};
 
-pub(super) type Runs = HashMap<RunId, KeptRun>;
+pub(super) type KeptRuns = HashMap<RunId, KeptRun>;
 
 #[derive(Debug)]
 pub(super) struct KeptRun {
@@ -34,7 +34,7 @@ pub(super) enum Appended<'a> {
 
 /// Appends to one of `runs`, as every store must.
 pub(super) fn append<'a>(
-    runs: &'a mut Runs,
+    runs: &'a mut KeptRuns,
     id: RunId,
     expected: Expected,
     batch: BatchId,

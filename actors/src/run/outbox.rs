@@ -21,7 +21,7 @@ const MAX_BACKLOG: u64 = 1024;
 
 /// What is decided of a run's log, and how far the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Delivery {
+pub(super) struct Outbox {
     decided: u64,
     /// The position that the last append went up to. It is in flight, or without an answer, while it is ahead of `stored`.
     sent: u64,
@@ -85,10 +85,10 @@ pub(super) enum Effect {
     Append { expected: Expected, last: u64 },
 }
 
-impl Delivery {
+impl Outbox {
     /// Of a log whose events up to `position` are stored, in this epoch.
-    pub(super) fn at(position: u64, epoch: u64) -> Delivery {
-        Delivery {
+    pub(super) fn at(position: u64, epoch: u64) -> Outbox {
+        Outbox {
             decided: position,
             sent: position,
             stored: position,

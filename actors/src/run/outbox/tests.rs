@@ -34,7 +34,7 @@ fn inputs() -> [Input; 8] {
 }
 
 /// Takes one input, and checks what the law makes of it.
-fn take(law: &Delivery, world: &World, input: &Input, start: u64) -> (Delivery, World) {
+fn take(law: &Outbox, world: &World, input: &Input, start: u64) -> (Outbox, World) {
     let (before, mut law, mut world) = (law.clone(), law.clone(), world.clone());
     let effect = law.apply(input.clone());
     let after = law.clone();
@@ -107,7 +107,7 @@ fn take(law: &Delivery, world: &World, input: &Input, start: u64) -> (Delivery, 
 }
 
 /// Whatever has happened, a store that confirms gets everything, and each takeover once.
-fn is_delivered_in_the_end(law: &Delivery, world: &World, start: u64) {
+fn is_delivered_in_the_end(law: &Outbox, world: &World, start: u64) {
     let (mut law, mut world) = (law.clone(), world.clone());
     for _ in 0..2 {
         for input in [Input::Send, Input::SendLate, Input::Confirmed, Input::Back] {
@@ -125,7 +125,7 @@ fn is_delivered_in_the_end(law: &Delivery, world: &World, start: u64) {
 }
 
 /// An input that is refused changes nothing: what follows it is a shorter history, which is checked as well.
-fn histories(law: &Delivery, world: &World, start: u64, left: usize) -> u64 {
+fn histories(law: &Outbox, world: &World, start: u64, left: usize) -> u64 {
     is_delivered_in_the_end(law, world, start);
     if left == 0 {
         return 1;
@@ -143,7 +143,7 @@ fn histories(law: &Delivery, world: &World, start: u64, left: usize) -> u64 {
 #[test]
 fn every_history_delivers_each_event_once_and_in_order() {
     for (position, epoch) in [(0, 1), (3, 4)] {
-        let law = Delivery::at(position, epoch);
+        let law = Outbox::at(position, epoch);
         let histories = histories(&law, &World::default(), epoch, LENGTH);
         assert!(histories > 10_000, "{histories}");
     }
@@ -151,7 +151,7 @@ fn every_history_delivers_each_event_once_and_in_order() {
 
 #[test]
 fn a_model_is_read_until_the_backlog_is_full() {
-    let mut law = Delivery::at(0, 1);
+    let mut law = Outbox::at(0, 1);
     assert!(!law.has_room(), "the start is not stored");
     for input in [Input::Decided, Input::Send, Input::Confirmed] {
         law.apply(input);
