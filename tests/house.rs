@@ -193,7 +193,12 @@ const KNOWN_IN_ONE_PLACE: &[(&str, &[&str], &str)] = &[
         "only the judge and its log ask the law",
     ),
     (
-        ".state = ",
+        "inner.state = ",
+        &[],
+        "a run's state moves by the law alone",
+    ),
+    (
+        "self.state = state;",
         &["actors/src/run/log.rs"],
         "a run's state moves by the law alone",
     ),
