@@ -92,7 +92,7 @@ impl Agent {
         &self.0.description
     }
 
-    /// How the agent's model is told to behave: the system message of every request, unless empty.
+    /// The instructions of the agent's model: the system message of every request, unless empty.
     pub fn instructions(&self) -> &str {
         &self.0.instructions
     }
@@ -132,7 +132,7 @@ impl Agent {
         self.0.history_runs
     }
 
-    /// What becomes of a run that was at work when the process ended.
+    /// What becomes of a run that was running when the process ended.
     pub fn on_crash(&self) -> OnCrash {
         self.0.on_crash
     }
@@ -142,7 +142,7 @@ impl Agent {
         self.0.max_resumes
     }
 
-    /// What the model is told of the tools.
+    /// What the model is shown of the tools.
     pub(crate) fn specs(&self) -> &Arc<[Arc<ToolSpec>]> {
         &self.0.specs
     }
@@ -159,7 +159,7 @@ impl Agent {
         &self.0.model
     }
 
-    /// Whether the agent can be.
+    /// Validates the agent.
     pub(crate) fn check(&self) -> Result<(), AgentError> {
         let name = self.name();
         if name.trim().is_empty() {
@@ -276,14 +276,14 @@ impl AgentBuilder {
         self
     }
 
-    /// Decides what becomes of a run that was at work when the process ended.
+    /// Decides what becomes of a run that was running when the process ended.
     pub fn on_crash(mut self, on_crash: OnCrash) -> AgentBuilder {
         self.inner().on_crash = on_crash;
         self
     }
 
-    /// Decides how many times a run is resumed after a crash ([`OnCrash::Resume`]). After the next one it ends `Error`, with
-    /// the reason `interrupted`: it may be what ends the process. Default: 3.
+    /// Decides how many times a run is resumed after a crash ([`OnCrash::Resume`]). After the next one it ends `Error`,
+    /// with the reason `interrupted`: it may be what ends the process. Default: 3.
     pub fn max_resumes(mut self, times: u32) -> AgentBuilder {
         self.inner().max_resumes = times;
         self
@@ -293,8 +293,8 @@ impl AgentBuilder {
     ///
     /// # Errors
     ///
-    /// [`AgentError`] when the name is empty, too long, or has a control character; when a tool's name is none, or two
-    /// tools have the same; when there is a limit on cost and there are no prices.
+    /// [`AgentError`] when the name is empty, too long, or has a control character; when a tool's name is invalid, or
+    /// two tools have the same; when there is a limit on cost and there are no prices.
     pub fn build(self) -> Result<Agent, AgentError> {
         self.0.check()?;
         Ok(self.0)
@@ -308,19 +308,19 @@ pub enum InterruptedAnswers {
     /// What it had said, marked as interrupted.
     #[default]
     Marked,
-    /// Nothing of it. Calls of tools that had come to an end, and their results, are shown all the same.
+    /// Nothing of it. Calls of tools that had finished, and their results, are still shown.
     Omitted,
 }
 
-/// What becomes of a run that was at work when the process ended.
+/// What becomes of a run that was running when the process ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnCrash {
     /// It ends `Error`, with the reason `interrupted`.
     #[default]
     Fail,
-    /// It goes on after its last completed step: the model is asked again, tools that had not begun are called, and of
-    /// those that were at work only the ones that say so ([`ToolSettings::repeatable`](crate::tool::ToolSettings)) are called
-    /// again; of the others the model is told that their outcome is not known.
+    /// It continues after its last completed step: the model is asked again, tools that had not begun are called, and
+    /// of those that were running only the repeatable ones ([`ToolSettings::repeatable`](crate::tool::ToolSettings))
+    /// are called again; for the others the model receives an unknown outcome.
     Resume,
 }

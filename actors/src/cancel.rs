@@ -15,19 +15,20 @@ use crate::{
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CancelReason {
-    /// Somebody asked for it.
+    /// A caller asked for it.
     Requested,
-    /// The run had been at work for as long as it may be ([`Limits::deadline`](crate::agent::Limits::deadline)).
+    /// The run reached its time limit ([`Limits::deadline`](crate::agent::Limits::deadline)).
     Deadline,
     /// The model had not said anything in time ([`Limits::first_token`](crate::agent::Limits::first_token)).
     FirstToken,
     /// The model fell silent for too long ([`Limits::silence`](crate::agent::Limits::silence)).
     Silence,
-    /// The run reached a limit of size, tokens, cost, turns or tool calls ([`Limits`](crate::agent::Limits)); `by` says which.
+    /// The run reached a limit of size, tokens, cost, turns or tool calls ([`Limits`](crate::agent::Limits)); `by` says
+    /// which.
     Budget,
     /// The session was busy for longer than a run waits for it.
     SessionBusy,
-    /// Nobody decided in time whether the paused run may go on.
+    /// No decision on the paused run came in time.
     PauseExpired,
     /// The client that had asked for the run went away.
     Disconnected,
@@ -39,7 +40,7 @@ pub enum CancelReason {
     Shutdown,
     /// The run that had started it was cancelled.
     Parent(RunId),
-    /// Any other reason, in the words of whoever asked.
+    /// Any other reason, in the caller's words.
     Because(Arc<str>),
 }
 
@@ -77,14 +78,14 @@ pub struct CancelRequest {
     /// Such intents are bounded in number and in age ([`RuntimeConfig`](crate::runtime::RuntimeConfig)).
     #[serde(default)]
     pub remember: bool,
-    /// For whom it is remembered: only the start of a run of the same scope ([`NewRun::scope`](crate::NewRun::scope)) is
-    /// cancelled. `None` is a scope of its own.
+    /// For whom it is remembered: only the start of a run of the same scope ([`NewRun::scope`](crate::NewRun::scope))
+    /// is cancelled. `None` is a scope of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Arc<str>>,
 }
 
 impl CancelRequest {
-    /// A cancel for `reason`, by nobody in particular.
+    /// A cancel for `reason`, by no named caller.
     pub const fn new(reason: CancelReason) -> CancelRequest {
         CancelRequest {
             reason,
@@ -119,7 +120,7 @@ impl Default for CancelRequest {
     }
 }
 
-/// The answer to a cancel.
+/// The result of a cancel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum CancelOutcome {
@@ -179,7 +180,7 @@ pub enum Activity {
     Silent,
     /// It was asleep before asking the model again.
     Retrying,
-    /// Tools were at work.
+    /// Tools were running.
     Tool,
     /// It waited for a person's decision.
     Paused,
@@ -215,7 +216,7 @@ pub struct Receipt {
     pub by: Option<Arc<str>>,
     /// What was cut.
     pub cut: Activity,
-    /// From the acceptance of the cancel until everything the run had at work was dropped, its connection included. In
+    /// From the acceptance of the cancel until all work of the run was dropped, its connection included. In
     /// whole microseconds when serialised.
     #[serde(rename = "took_us", with = "micros")]
     pub took: Duration,
@@ -230,12 +231,12 @@ pub struct Receipt {
     /// The runs that this one had started and that had not ended; all were cancelled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<RunId>,
-    /// Something that failed on the way. The run is cancelled all the same.
+    /// Something that failed on the way. The run is cancelled nevertheless.
     pub fault: Option<String>,
 }
 
 impl Receipt {
-    /// What a cancel did by nobody in particular, with nothing else to be said of it. The other fields are public.
+    /// What a cancel by no named caller did, without further details. The other fields are public.
     pub fn new(
         requested_at: Timestamp,
         seq: u64,
@@ -288,15 +289,15 @@ impl ToolReceipt {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ToolEnd {
-    /// It came to its own end, well or not, and its result is in the log.
+    /// It finished by itself, well or not, and its result is in the log.
     Finished,
-    /// It was dropped, and nothing of it is at work any more.
+    /// It was dropped, and nothing of it is running any more.
     Stopped,
-    /// It did not let go, and may still be at work. What it returns is not heard.
+    /// It did not stop, and may still be running. What it returns is ignored.
     Abandoned,
     /// It had not begun.
     NotStarted,
-    /// The process ended while it was at work: what it did is not known.
+    /// The process ended while it was running: what it did is not known.
     Unknown,
 }
 

@@ -10,7 +10,7 @@ pub use self::cause::Cause;
 
 use crate::{cancel::CancelOutcome, id::RunId, status::RunStatus};
 
-/// An agent that cannot be.
+/// An invalid agent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AgentError {
@@ -26,13 +26,13 @@ pub enum AgentError {
     /// The name has a control character, such as a line break.
     #[error("the agent's name has a control character")]
     ControlCharacter,
-    /// The name of a tool is none that models take.
+    /// The name of a tool is invalid.
     #[error("a tool's name has 1 to 64 letters, digits, _ and -; {0:?} is none")]
     ToolName(Arc<str>),
     /// Two tools have the same name.
     #[error("the agent has two tools of the name {0:?}")]
     DuplicateTool(Arc<str>),
-    /// There is a limit on cost, and nobody said what the model costs.
+    /// There is a limit on cost, but the model has no prices.
     #[error("a limit on cost needs the prices of the model")]
     NoPrices,
 }
@@ -50,7 +50,7 @@ pub enum OpenError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The agent cannot be.
+    /// The agent is invalid.
     #[error(transparent)]
     Agent(#[from] AgentError),
     /// There is nothing to ask: no input, and no instructions of the agent.
@@ -107,7 +107,8 @@ pub enum StartError {
         /// How deep a run may be.
         most: usize,
     },
-    /// As many runs of one family as [`max_children`](crate::runtime::RuntimeConfig::max_children) allows have not ended.
+    /// As many runs of one family as [`max_children`](crate::runtime::RuntimeConfig::max_children) allows have not
+    /// ended.
     #[error(
         "{most} runs that a run and its children have started have not ended, and no more are allowed"
     )]
@@ -129,14 +130,14 @@ pub enum StartError {
     StoreUnknown(#[source] Cause),
 }
 
-/// Why a paused run did not go on. It is as it was, but for what [`Store`](ContinueError::Store) says.
+/// Why a paused run did not continue. It is unchanged, except for what [`Store`](ContinueError::Store) says.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContinueError {
     /// No run of this id is known.
     #[error("no such run is known")]
     NotFound,
-    /// The run does not wait for a decision: somebody was quicker, or it never was paused.
+    /// The run does not wait for a decision: another caller was quicker, or it was never paused.
     #[error("the run is not paused, but {status}")]
     NotPaused {
         /// Where it stands.
@@ -154,7 +155,7 @@ pub enum ContinueError {
     /// The arguments that a call was approved with are not a JSON object.
     #[error("the arguments that call {0:?} was approved with are not a JSON object")]
     InvalidArguments(Arc<str>),
-    /// Nobody has made the run's agent known to this runtime: see `Runtime::add_agent`.
+    /// The run's agent is not known to this runtime: see `Runtime::add_agent`.
     #[error("the agent {0:?} is not known here")]
     UnknownAgent(Arc<str>),
     /// There is no place for the run now.
@@ -163,7 +164,7 @@ pub enum ContinueError {
     /// What is stored of the run could not be read.
     #[error(transparent)]
     Read(EventsError),
-    /// The store did not take it that the run goes on. Where the run stands now is for the store, or for recovery, to say.
+    /// The store did not accept that the run continues. The run's status is decided by the store, or by recovery.
     #[error("the store did not accept that the run continues: {0}")]
     Store(#[source] Cause),
 }
@@ -172,7 +173,7 @@ pub enum ContinueError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The id is none.
+    /// The id is invalid.
     #[error("a session id has 1 to 256 bytes and no control character; this one has {bytes} bytes")]
     InvalidId {
         /// How many it has.
@@ -207,7 +208,7 @@ pub enum SessionError {
         /// How many they have.
         bytes: usize,
     },
-    /// Somebody else is deleting the session.
+    /// Another caller is deleting the session.
     #[error("the session is being deleted already")]
     BeingDeleted,
     /// What is stored of a run could not be read.
@@ -249,7 +250,7 @@ pub enum DeleteRunError {
 )]
 #[non_exhaustive]
 pub struct CancelAllError {
-    /// The runs that were cancelled all the same, with the answer of each.
+    /// The runs that were cancelled nevertheless, with the result of each.
     pub answers: Vec<(RunId, CancelOutcome)>,
     /// Why the store could not list them.
     #[source]
@@ -267,8 +268,8 @@ pub enum EventsError {
         /// The last position that is known to be stored.
         last_stored: u64,
     },
-    /// The run has not ended, and this runtime does not have it: another one does, or did and is gone. What is stored of
-    /// it was shown; ask the runtime for the run again to see more.
+    /// The run has not ended, and this runtime does not have it: another one does, or did and is gone. What is stored
+    /// of it was shown; ask the runtime for the run again to see more.
     #[error(
         "the run is not in this runtime; its events are stored up to {last_stored}, and what follows is not seen here"
     )]

@@ -62,8 +62,8 @@ pub enum EventKind {
         turn: u32,
         /// Which attempt of the turn, from 1. More than one: the attempts before it failed, and could be repeated.
         attempt: u32,
-        /// How many bytes of messages and tools it was asked with, when that was noted. Where the provider gives no number
-        /// of tokens, the estimate rests on it.
+        /// How many bytes of messages and tools it was asked with, when that was noted. Where the provider gives no
+        /// number of tokens, the estimate rests on it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         input_bytes: Option<u64>,
     },
@@ -81,17 +81,17 @@ pub enum EventKind {
     ModelRequestCompleted(Arc<ModelRequestCompleted>),
     /// A tool is called. Stored before it is: what was never started was never done.
     ToolCallStarted(Arc<ToolCall>),
-    /// A tool told how far it is.
+    /// A tool reported its progress.
     ToolCallProgress(Arc<ToolCallProgress>),
     /// A tool runs a program.
     ToolCallProcess(Arc<ToolCallProcess>),
     /// A tool returned.
     ToolCallCompleted(Arc<ToolCallCompleted>),
-    /// A tool failed, or was cut; the model is told so.
+    /// A tool failed, or was cut; the model receives the failure.
     ToolCallError(Arc<ToolCallError>),
-    /// Words that came from outside while the run was at work, taken in where the model is asked next.
+    /// Messages that arrived during the run, recorded before the next request to the model.
     Steered {
-        /// What the model is told.
+        /// What the model receives.
         message: Arc<Message>,
     },
     /// A cancel was accepted. Nothing that a model produces comes after it.
@@ -101,7 +101,7 @@ pub enum EventKind {
     },
     /// The run waits for a person's decision.
     Paused(Arc<Paused>),
-    /// The run goes on: after a pause, or after a crash.
+    /// The run continues: after a pause, or after a crash.
     Continued(Arc<Continued>),
     /// Ended: the model finished its answer.
     Completed {
@@ -129,12 +129,12 @@ impl EventKind {
         )
     }
 
-    /// The status that a run has from this event on, where the event changes it. A run's status is the fold of this over
-    /// its log.
+    /// The status that a run has from this event on, where the event changes it. A run's status is the fold of this
+    /// over its log.
     pub const fn status(&self) -> Option<RunStatus> {
         match self {
             EventKind::Started(_) => Some(RunStatus::Pending),
-            // Like a new run, one that goes on waits for a slot first.
+            // Like a new run, one that continues waits for a slot first.
             EventKind::Continued(_) => Some(RunStatus::Pending),
             EventKind::ModelRequestStarted { .. } | EventKind::ToolCallStarted(_) => {
                 Some(RunStatus::Running)

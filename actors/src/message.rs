@@ -28,7 +28,8 @@ pub enum Message {
     Assistant {
         /// The words; empty where it only called tools.
         text: Arc<str>,
-        /// The calls, in the model's order. Each has exactly one [`Message::Tool`] after it, before anything else is said.
+        /// The calls, in the model's order. Each has exactly one [`Message::Tool`] after it, before anything else is
+        /// said.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         calls: Vec<Arc<ToolCall>>,
         /// What the provider wants to be given back with it.
@@ -40,7 +41,7 @@ pub enum Message {
     Tool {
         /// Which call.
         call_id: Arc<str>,
-        /// What the model is told: the tool's output, or how it failed.
+        /// What the model receives: the tool's output, or how it failed.
         text: Arc<str>,
     },
 }

@@ -99,9 +99,9 @@ pub enum ModelChunk {
     Reasoning(Arc<str>),
     /// The next piece of a call of a tool.
     ToolCall(Box<ToolCallDelta>),
-    /// Something that only the model's provider can read, such as the signature of a thought: it is kept with the answer,
-    /// and given back to the same provider in later requests ([`Message::provider`]), in the order of these chunks, and
-    /// with what the model thought aloud. All parts of one answer have at most 1 MiB.
+    /// Something that only the model's provider can read, such as the signature of a thought: it is kept with the
+    /// answer, and given back to the same provider in later requests ([`Message::provider`]), in the order of these
+    /// chunks, and with what the model thought aloud. All parts of one answer have at most 1 MiB.
     Opaque(Value),
     /// What the provider counted so far in this request. The last one counts.
     Usage(ModelUsage),
@@ -152,7 +152,8 @@ impl ToolCallDelta {
     }
 }
 
-/// What a provider counted in one request, as far as it says so. The numbers are those of [`Usage`](crate::usage::Usage).
+/// What a provider counted in one request, as far as it says so. The numbers are those of
+/// [`Usage`](crate::usage::Usage).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ModelUsage {

@@ -102,7 +102,7 @@ pub enum ErrorReason {
     Panicked,
     /// The run's actor was killed, or ended in a way it should not.
     Killed,
-    /// The process ended while the run was at work.
+    /// The process ended during the run.
     Interrupted,
 }
 

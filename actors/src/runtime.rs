@@ -58,13 +58,13 @@ use crate::{
 /// Starts runs, finds them by id, and ends them.
 ///
 /// Cheap to clone; all clones stand for the same runtime. There is no global state: two runtimes in one process do not
-/// know of each other. Dropping the last clone cancels nothing: its runs go on to their ends.
+/// know of each other. Dropping the last clone cancels nothing: its runs continue until they end.
 #[derive(Clone)]
 pub struct Runtime {
     owner: Arc<Owner>,
 }
 
-/// What the clones of a runtime share, and nobody else.
+/// What only the clones of a runtime share.
 struct Owner {
     registry: Arc<Registry>,
     /// The runtime ends with its last run when this is dropped.
@@ -93,7 +93,7 @@ pub struct RuntimeConfig {
     pub max_live_runs_per_user: Option<usize>,
     /// How deep runs that runs have started may be below the first one. Default: 16.
     pub max_child_depth: usize,
-    /// How many runs that have not ended there may be below one that nobody has started, on all levels. Default: 1,000.
+    /// How many runs that have not ended there may be below a root run, on all levels. Default: 1,000.
     pub max_children: usize,
     /// How long a run waits for its session before it is cancelled with the reason `SessionBusy`. Default: 10 minutes.
     #[serde(with = "optional")]
@@ -159,19 +159,19 @@ impl Runtime {
     ///
     /// # Cancel safety
     ///
-    /// When the future is dropped while it waits for the store, the run goes on, and is found by its id and in
+    /// When the future is dropped while it waits for the store, the run continues, and is found by its id and in
     /// [`list`](Runtime::list).
     pub async fn start(&self, agent: &Agent, run: impl Into<NewRun>) -> Result<Run, StartError> {
         start::start(self.registry(), agent, run.into(), None).await
     }
 
-    /// Starts a run as a child of your own actor. It is a run of this runtime all the same: it counts for its limits, is
-    /// found by its id, and is kept by its store.
+    /// Starts a run as a child of your own actor. It is still a run of this runtime: it counts for its limits,
+    /// is found by its id, and is kept by its store.
     ///
-    /// A `stop` of the run's actor ends the run `Cancelled`, a `kill` ends it `Error`, and so does the end of your actor,
-    /// which kills its children. Your actor has to override `handle_supervisor_evt`, since ractor's default stops it when
-    /// a child ends. It learns of the run's end by the last event, never by supervision, which overtakes events that are
-    /// still in the mailbox.
+    /// A `stop` of the run's actor ends the run `Cancelled`, a `kill` ends it `Error`, and so does the end of your
+    /// actor, which kills its children. Your actor has to override `handle_supervisor_evt`, since ractor's default
+    /// stops it when a child ends. It learns of the run's end by the last event, never by supervision, which overtakes
+    /// events that are still in the mailbox.
     ///
     /// # Errors
     ///
@@ -185,9 +185,9 @@ impl Runtime {
         start::start(self.registry(), agent, run.into(), Some(supervisor)).await
     }
 
-    /// The run of this id: one that runs or waits here, one that is paused, one that has ended and is still kept, or one
-    /// that is not this runtime's. Of a run that is not in memory the store is asked where it stands; its events are not
-    /// read. A run that is just being started is given as soon as its start is stored.
+    /// The run of this id: one that runs or waits here, one that is paused, one that has ended and is still kept, or
+    /// one that is not this runtime's. Of a run that is not in memory the store is asked where it stands; its events
+    /// are not read. A run that is just being started is given as soon as its start is stored.
     ///
     /// # Errors
     ///
@@ -208,7 +208,7 @@ impl Runtime {
         }
     }
 
-    /// All runs that are at work or wait for a slot or their session, in no order. Paused runs are not among them: ask
+    /// All runs that are running or wait for a slot or their session, in no order. Paused runs are not among them: ask
     /// [`runs`](Runtime::runs) for [`RunQuery::unfinished`](crate::store::RunQuery::unfinished).
     pub fn list(&self) -> Vec<RunInfo> {
         let now = Instant::now();

@@ -2,9 +2,9 @@
 //!
 //! [`Limits`](crate::agent::Limits), [`RetryPolicy`](crate::agent::RetryPolicy),
 //! [`ToolSettings`](crate::tool::ToolSettings), [`RuntimeConfig`](crate::runtime::RuntimeConfig) and
-//! [`Shutdown`](crate::runtime::Shutdown) are plain data that serde reads and writes, from TOML too. What is left out has
-//! its default, an unknown field is refused, and zero means zero. TOML has no null, so a limit is switched off by the word
-//! `"none"`.
+//! [`Shutdown`](crate::runtime::Shutdown) are plain data that serde reads and writes, from TOML too. What is left out
+//! has its default, an unknown field is refused, and zero means zero. TOML has no null, so a limit is switched off by
+//! the word `"none"`.
 //!
 //! A duration is a number and a unit, or several of them: `"250ms"`, `"30s"`, `"1h 30m"`. The units are `d`, `h`, `m`
 //! (minutes), `s`, `ms`, `us` and `ns`. A bare number is refused, because it does not say of what.

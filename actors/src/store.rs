@@ -34,12 +34,12 @@ use crate::{
 /// What an implementation promises:
 ///
 /// * A run's events have contiguous positions from 1.
-/// * [`append`](Store::append) is all or nothing and linearizable per run. It succeeds only when the run's epoch and last
-///   position are the expected ones and the run has not ended. A run that is not there yet has the last position 0, and
-///   the first append makes it, with the epoch it names, and its session, where it names one that is not there.
-/// * An append that [acquires](Expected::acquire) takes the run over: it succeeds when the run has the expected epoch, and
-///   leaves it with the next one, so that whoever had it before is fenced from then on. All in one step.
-/// * A retried batch id gives the answer that the first try gave. The last batch id of a run is enough to keep.
+/// * [`append`](Store::append) is all or nothing and linearizable per run. It succeeds only when the run's epoch and
+///   last position are the expected ones and the run has not ended. A run that is not there yet has the last position
+///   0, and the first append makes it, with the epoch it names, and its session, where it names one that is not there.
+/// * An append that [acquires](Expected::acquire) takes the run over: it succeeds when the run has the expected epoch,
+///   and leaves it with the next one, so that the previous owner is fenced from then on. All in one step.
+/// * A retried batch id returns what the first try returned. The last batch id of a run is enough to keep.
 /// * After a terminal event nothing is ever appended to a run.
 /// * A read never shows what a later read does not, but for what was deleted in between.
 /// * A run, and so its session, is listed from its first append on. What was deleted is not there: an append to it is
@@ -50,7 +50,7 @@ use crate::{
 /// The runtime has one append in flight for each run; what is decided meanwhile goes into the next. It polls an append
 /// once where it stands, and pays for a task only when it has to wait.
 pub trait Store: Send + Sync + 'static {
-    /// Appends `events` to `run`, and answers the last position.
+    /// Appends `events` to `run`, and returns the last position.
     ///
     /// # Errors
     ///
@@ -68,8 +68,8 @@ pub trait Store: Send + Sync + 'static {
         events: Events,
     ) -> impl Future<Output = Result<u64, AppendError>> + Send;
 
-    /// The same append, by a store that can answer it at once, without waiting for anything: what the store in memory does,
-    /// so that a chunk costs neither a box nor a task. `None`: the runtime calls [`append`](Store::append).
+    /// The same append, by a store that can finish it at once, without waiting for anything: what the store in memory
+    /// does, so that a chunk costs neither a box nor a task. `None`: the runtime calls [`append`](Store::append).
     #[doc(hidden)]
     fn append_now(
         &self,
@@ -139,8 +139,8 @@ pub trait Store: Send + Sync + 'static {
         query: SessionQuery,
     ) -> impl Future<Output = Result<u64, ReadError>> + Send;
 
-    /// Makes the session of this id where there is none, created `at`, and puts `patch` to it. When it was updated does not
-    /// change with that.
+    /// Makes the session of this id where there is none, created `at`, and puts `patch` to it. When it was updated does
+    /// not change with that.
     ///
     /// # Errors
     ///
@@ -171,7 +171,7 @@ pub trait Store: Send + Sync + 'static {
 /// What a run's log must look like for an append to succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// The generation of ownership: one more each time that somebody takes the run over. The first is 1.
+    /// The generation of ownership: one more each time the run is taken over. The first is 1.
     pub epoch: u64,
     /// The last position; 0 when the run is not there yet.
     pub last: u64,
@@ -194,7 +194,7 @@ pub struct BatchId(pub u128);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppendError {
-    /// The run's epoch or last position is another than expected: somebody else owns it. Nothing was stored.
+    /// The run's epoch or last position is another than expected: another owner has it. Nothing was stored.
     #[error("the run is owned by somebody else, in epoch {epoch} at event {last}")]
     Fenced {
         /// The epoch the run has.
@@ -238,7 +238,7 @@ pub enum ReadError {
     Failed(#[source] Cause),
 }
 
-/// Why the store did not do what it was told.
+/// Why the store did not apply the change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WriteError {

@@ -42,13 +42,14 @@ pub(crate) use self::{
 /// What an implementation can rely on, and what it owes:
 ///
 /// * The call has been stored as begun before it is begun, and gets exactly one result.
-/// * An error, a panic, and arguments that are not of the type `Input` are told to the model; the run goes on.
-/// * Each call is a task of its own; the calls of one answer are at work at the same time.
-/// * When the run is cancelled the call is told ([`ToolContext::cancelled`]) and then treated as its
-///   [`OnCancel`] says. **A future that is dropped must leave nothing at work.** What blocks its thread cannot be dropped:
-///   use [`blocking_fn`] for it.
-/// * After a crash it is not known what a call that was at work has done. It is not repeated, unless it says that it may
-///   be ([`ToolSettings::repeatable`]): [`ToolContext::call_id`] is then the same, to be used as an idempotency key.
+/// * An error, a panic, and arguments that are not of the type `Input` are reported to the model; the run continues.
+/// * Each call is a task of its own; the calls of one answer run at the same time.
+/// * When the run is cancelled the call is notified ([`ToolContext::cancelled`]) and then treated as its
+///   [`OnCancel`] says. **A future that is dropped must leave nothing running.** What blocks its thread cannot be
+///   dropped: use [`blocking_fn`] for it.
+/// * After a crash it is not known what a call that was running has done. It is not repeated, unless it says that it
+///   may be ([`ToolSettings::repeatable`]): [`ToolContext::call_id`] is then the same, to be used as an idempotency
+///   key.
 pub trait Tool: Send + Sync + 'static {
     /// The name by which the model calls it: 1 to 64 letters, digits, `_` and `-`.
     const NAME: &'static str;
@@ -68,7 +69,7 @@ pub trait Tool: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// A [`ToolError`], which the model is told.
+    /// A [`ToolError`], which the model receives.
     fn call(
         &self,
         input: Self::Input,
@@ -82,19 +83,19 @@ pub trait Tool: Send + Sync + 'static {
 pub struct ToolSettings {
     /// What becomes of a call when its run is cancelled. Default: [`OnCancel::Drop`].
     pub on_cancel: OnCancel,
-    /// How long a call may take. When it is over the call is told and treated as its `on_cancel` says, with a
-    /// `Finish` that is not awaited for longer than the cancel limit; the model is told that it timed out. Default: none.
+    /// How long a call may take. When it is over the call is notified and treated as its `on_cancel` says, with a
+    /// `Finish` that is not awaited for longer than the cancel limit; the model sees that it timed out. Default: none.
     #[serde(with = "optional")]
     pub timeout: Option<Duration>,
     /// Whether a person has to approve each call: the run is paused until then. Default: no.
     pub confirm: bool,
-    /// Whether the caller does it, and not this process: each call pauses the run until somebody gives its output
+    /// Whether the caller does it, and not this process: each call pauses the run until the caller gives its output
     /// ([`Decision::Answer`](crate::event::Decision::Answer)). Default: no.
     pub external: bool,
     /// Whether a call whose outcome is not known may be made again. Default: no.
     pub repeatable: bool,
     /// How many bytes of output the model is shown at most; a call with more has failed. Default: 1 MiB. Of how a call
-    /// failed it is told 64 KiB at most, whatever this says.
+    /// failed it is shown 64 KiB at most, whatever this says.
     pub max_output_bytes: usize,
 }
 
@@ -111,17 +112,17 @@ impl Default for ToolSettings {
     }
 }
 
-/// What becomes of a call when its run is cancelled. In each case it is told first.
+/// What becomes of a call when its run is cancelled. In each case it is notified first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnCancel {
     /// It is dropped at once.
     #[default]
     Drop,
-    /// It is dropped after this time, unless it has come to its end before.
+    /// It is dropped after this time, unless it has finished before.
     Grace(#[serde(with = "required")] Duration),
-    /// It is awaited, for as long as the cancel limit of the agent allows ([`Limits`](crate::agent::Limits)), and then dropped.
-    /// For what must not be cut in the middle, such as moving money.
+    /// It is awaited, for as long as the cancel limit of the agent allows ([`Limits`](crate::agent::Limits)), and then
+    /// dropped. For what must not be cut in the middle, such as moving money.
     Finish,
 }
 
@@ -139,7 +140,7 @@ impl ToolError {
         }
     }
 
-    /// What the model is told.
+    /// What the model receives.
     pub fn message(&self) -> &str {
         &self.message
     }

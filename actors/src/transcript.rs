@@ -3,9 +3,9 @@
 //! The same fold serves a run's own next turn and the later runs of its session. Pure, like all words: what a model is
 //! shown follows from what is stored, and from nothing else.
 //!
-//! Whatever events come, the messages keep the rules that providers and chat templates insist on: each call of a tool has
-//! exactly one result, directly after the answer that asked for it and in the order of the calls; no answer is empty; the
-//! arguments of a call are a JSON object.
+//! Whatever events come, the messages keep the rules that providers and chat templates insist on: each call of a tool
+//! has exactly one result, directly after the answer that asked for it and in the order of the calls; no answer is
+//! empty; the arguments of a call are a JSON object.
 
 mod said;
 mod sendable;
@@ -36,7 +36,7 @@ const AWAITING_APPROVAL: &str = "awaiting approval";
 /// Stands for the result of a call that has none.
 const NOT_FINISHED: &str = "not finished";
 
-/// What a model is shown of one run. It is told the run's events one by one, from the first.
+/// What a model is shown of one run. It receives the run's events one by one, from the first.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Transcript {
     /// What is settled: nothing comes in between any more.
@@ -95,7 +95,7 @@ impl Transcript {
         }
     }
 
-    /// Takes in the run's next event, and keeps where it stands.
+    /// Records the run's next event, and keeps where it stands.
     pub(crate) fn event_at(&mut self, event: &RunEvent) {
         self.now = Place {
             seq: event.seq,
@@ -105,7 +105,7 @@ impl Transcript {
         self.event(&event.kind);
     }
 
-    /// Takes in the run's next event.
+    /// Records the run's next event.
     pub(crate) fn event(&mut self, kind: &EventKind) {
         self.status = kind.status().unwrap_or(self.status);
         match kind {
@@ -131,7 +131,7 @@ impl Transcript {
             EventKind::ModelRequestCompleted(completed) => self.completed(completed),
             EventKind::ToolCallStarted(call) => {
                 if let Some(open) = self.open(&call.id) {
-                    // Whoever approved it may have changed its arguments.
+                    // The approval may have changed its arguments.
                     open.call = call.clone();
                     open.begun = true;
                 }
@@ -162,9 +162,9 @@ impl Transcript {
         &self.shown
     }
 
-    /// The messages for a later run of the session. With `marked` an answer that was cut is shown as far as it went, with
-    /// a mark at its end, and a question that got no answer is answered by the mark alone, so that the roles stay in
-    /// order. Without, nothing is shown of it.
+    /// The messages for a later run of the session. With `marked` an answer that was cut is shown as far as it went,
+    /// with a mark at its end, and a question that got no answer is answered by the mark alone, so that the roles stay
+    /// in order. Without, nothing is shown of it.
     ///
     /// A run that has not ended is shown likewise, and its open calls as awaiting approval, or as not finished.
     pub(crate) fn into_history(mut self, marked: bool) -> Vec<Message> {
@@ -211,14 +211,14 @@ impl Transcript {
         said
     }
 
-    /// Whether the run was cancelled before a model was asked: nobody has heard what it was to say.
+    /// Whether the run was cancelled before a model was asked: no model has seen its input.
     pub(crate) fn is_withdrawn(&self) -> bool {
         self.status == RunStatus::Cancelled && !self.asked
     }
 
     fn completed(&mut self, completed: &ModelRequestCompleted) {
         if completed.retry_in_ms.is_some() {
-            // The attempt failed before anything was heard of it; another follows.
+            // The attempt failed before any output arrived; another follows.
             self.drop_answer();
         } else if completed.fault.is_none() {
             self.now.usage = Some(completed.usage);
@@ -309,8 +309,8 @@ impl Transcript {
         self.places.push(place);
     }
 
-    /// Shows as much as was said of an answer, with `mark` at its end; or `mark` alone, where otherwise a question would
-    /// stand without an answer.
+    /// Shows as much as was said of an answer, with `mark` at its end; or `mark` alone, where otherwise a question
+    /// would stand without an answer.
     fn mark(&mut self, said: &str, mark: &str) {
         if !is_blank(said) {
             let text = format!("{said}\n\n{mark}");

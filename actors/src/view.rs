@@ -17,10 +17,11 @@ use crate::{
     usage::Usage,
 };
 
-/// A run as its events tell it, as far as they were read: where it stands, what was asked, said and done, and what it cost.
+/// A run as its events tell it, as far as they were read: where it stands, what was asked, said and done, and what it
+/// cost.
 ///
-/// It is a fold, and nothing else: the same events give the same view, live or from the store, here or in another process,
-/// whether they come at once or one by one.
+/// It is a fold, and nothing else: the same events give the same view, live or from the store, here or in another
+/// process, whether they come at once or one by one.
 ///
 /// ```
 /// use quell_actors::{Agent, Runtime, sim::Storyteller, view::RunView};
@@ -60,7 +61,7 @@ pub struct RunView {
     pub calls: Vec<CallView>,
     /// The calls that the run waits with, while it is paused.
     pub waiting: Vec<WaitingCall>,
-    /// When the run is cancelled unless it goes on before, while it is paused.
+    /// When the run is cancelled unless it continues before, while it is paused.
     pub expires_at: Option<Timestamp>,
     /// Tokens used by the requests that are over; by all, once the run has ended.
     pub usage: Usage,
@@ -116,7 +117,7 @@ pub struct CallView {
     pub decided_by: Option<Arc<str>>,
 }
 
-/// The result of a call of a tool: what the model is told.
+/// The result of a tool call: what the model receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CallOutcome {
@@ -126,7 +127,7 @@ pub enum CallOutcome {
     Fault {
         /// What kind of failure.
         kind: ToolFault,
-        /// What the model is told.
+        /// What the model receives.
         words: Arc<str>,
     },
 }
@@ -165,8 +166,8 @@ impl RunView {
         started.map_or(&[], |started| &started.input)
     }
 
-    /// What the model has said, in all its turns. An answer that a crash had cut, and that was asked for again, is not part
-    /// of it.
+    /// What the model has said, in all its turns. An answer that a crash had cut, and that was asked for again, is not
+    /// part of it.
     pub fn text(&self) -> &str {
         &self.words.text
     }
@@ -190,7 +191,7 @@ impl RunView {
         self.transcript.said()
     }
 
-    /// Takes in the run's next event. One that it has already is ignored, so that streams may overlap.
+    /// Records the run's next event. One that it has already is ignored, so that streams may overlap.
     pub fn event(&mut self, event: &RunEvent) {
         if event.seq <= self.seq {
             return;

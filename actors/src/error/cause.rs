@@ -4,8 +4,8 @@ use std::{error::Error, fmt, sync::Arc};
 
 /// What was behind an error of ours: the error of a store, or a text. Cheap to clone.
 ///
-/// Its message is that of the error it was made of, and stands in the message of the error that it caused. Two are equal
-/// when their messages are.
+/// Its message is that of the error it was made of, and stands in the message of the error that it caused. Two are
+/// equal when their messages are.
 ///
 /// ```
 /// use std::io;

@@ -72,7 +72,7 @@ impl ModelRequestCompleted {
 pub struct ToolCallCompleted {
     /// Which call.
     pub id: Arc<str>,
-    /// What the model is told.
+    /// What the model receives.
     pub output: Arc<str>,
 }
 
@@ -94,7 +94,7 @@ pub struct ToolCallError {
     pub id: Arc<str>,
     /// What kind of failure.
     pub kind: ToolFault,
-    /// What the model is told.
+    /// What the model receives.
     pub error: Arc<str>,
 }
 
@@ -160,8 +160,8 @@ impl ToolCallProgress {
     }
 }
 
-/// A program that a tool runs, in a process group of its own. Stored before the program is begun, so that recovery after
-/// a crash can find what is left of it.
+/// A program that a tool runs, in a process group of its own. Stored before the program is begun, so that recovery
+/// after a crash can find what is left of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ToolCallProcess {

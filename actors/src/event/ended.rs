@@ -24,7 +24,8 @@ pub enum EndReason {
 }
 
 impl EndReason {
-    /// A word for it, without what the reason itself says. There is a bounded number of them, as labels of metrics need.
+    /// A word for it, without what the reason itself says. There is a bounded number of them, as labels of metrics
+    /// need.
     pub const fn label(&self) -> &'static str {
         match self {
             EndReason::Finished(finish) => match finish {

@@ -40,7 +40,7 @@ pub struct Started {
 }
 
 impl Started {
-    /// A run of this agent, of no session and for nobody in particular.
+    /// A run of this agent, without session or user.
     pub fn new(agent: impl Into<Arc<str>>, input: Vec<Message>) -> Started {
         Started {
             agent: agent.into(),
@@ -72,7 +72,7 @@ impl Started {
 pub struct Paused {
     /// The calls that wait, and for what.
     pub calls: Vec<WaitingCall>,
-    /// When the run is cancelled unless it goes on before.
+    /// When the run is cancelled unless it continues before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }
@@ -123,7 +123,8 @@ pub enum WaitsFor {
     /// A person has to approve it ([`ToolSettings::confirm`](crate::tool::ToolSettings::confirm)).
     #[default]
     Approval,
-    /// The caller does it, and has to give its output ([`ToolSettings::external`](crate::tool::ToolSettings::external)).
+    /// The caller does it, and has to give its output
+    /// ([`ToolSettings::external`](crate::tool::ToolSettings::external)).
     Answer,
 }
 
@@ -133,7 +134,7 @@ impl WaitsFor {
     }
 }
 
-/// A run that goes on.
+/// A run that continues.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Continued {
@@ -146,7 +147,7 @@ pub struct Continued {
 }
 
 impl Continued {
-    /// Goes on with these decisions.
+    /// Continues with these decisions.
     pub fn new(decisions: Vec<(Arc<str>, Decision)>) -> Continued {
         Continued {
             by: None,
@@ -171,7 +172,7 @@ pub enum Decision {
     /// The tool is called with these arguments, a JSON object, in place of the model's. From then on the model is shown
     /// its call with them.
     ApproveWith(Arc<str>),
-    /// The tool is not called; the model is told so, in these words.
+    /// The tool is not called; the model receives this text.
     Reject(Arc<str>),
     /// The tool is not called: this is its output.
     Answer(Arc<str>),
@@ -192,7 +193,7 @@ pub struct CancelRequested {
 }
 
 impl CancelRequested {
-    /// A cancel for this reason, by nobody in particular.
+    /// A cancel for this reason, by no named caller.
     pub fn new(reason: CancelReason) -> CancelRequested {
         CancelRequested {
             reason,

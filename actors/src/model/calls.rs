@@ -86,7 +86,7 @@ impl CallsBuilder {
         self.calls.is_empty()
     }
 
-    /// The name of the first call, empty if it has none: what a person is told of an answer that is not obeyed.
+    /// The name of the first call, empty if it has none: shown to a person for an answer that is not obeyed.
     pub(crate) fn first_name(&self) -> Option<&str> {
         self.calls.values().next().map(|call| call.name.as_str())
     }

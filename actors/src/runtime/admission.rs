@@ -37,8 +37,8 @@ pub(super) struct Accepted {
 }
 
 impl Registry {
-    /// Accepts a run, with all that makes its id, its session and its time its own in one step. Its start is written, and
-    /// not sent to the store yet. Nothing is left of a run that is refused.
+    /// Accepts a run, with all that makes its id, its session and its time its own in one step. Its start is written,
+    /// and not sent to the store yet. Nothing is left of a run that is refused.
     pub(super) fn accept(&self, spec: StartSpec, launch: Launch) -> Result<Accepted, StartError> {
         let log = launch.log().clone();
         let now = Instant::now();
@@ -99,7 +99,7 @@ impl Registry {
         }
     }
 
-    /// Takes a paused run back, with these decisions. Returns the position from which on it goes on.
+    /// Takes a paused run back, with these decisions. Returns the position from which it continues.
     pub(super) fn accept_continued(
         &self,
         launch: Launch,
@@ -112,7 +112,7 @@ impl Registry {
                 .admission_of(&log, How::Continue)
                 .map_err(ContinueError::from)
                 .and_then(|admission| Ok((log.go_on_with(continued)?, admission))),
-            // Somebody was quicker, or it is being deleted.
+            // Another caller was quicker, or it is being deleted.
             Some(_) | None => Err(ContinueError::NotPaused {
                 status: log.status(),
             }),
@@ -127,7 +127,7 @@ impl Registry {
         }
     }
 
-    /// Takes a run back that another process has left. One that `resumes` goes on after what it was at, and the position
+    /// Takes a run back that another process has left. One that `resumes` continues where it was, and the position
     /// from which on it is ours is returned.
     pub(super) fn accept_recovered(
         &self,
@@ -166,7 +166,7 @@ impl Registry {
         todo
     }
 
-    /// Takes in a run that another process has left, and that is about to end: it has its session until that is stored.
+    /// Records a run that another process has left, and that is about to end: it has its session until that is stored.
     pub(super) fn accept_ending(&self, log: &Arc<RunLog>) {
         let mut runs = locked(&self.runs);
         runs.desk.admit_ending(&entry_of(log, How::Recover));
@@ -195,15 +195,15 @@ impl Runs {
         self.desk.admission(entry_of(log, how))
     }
 
-    /// Whether a run that has not ended takes this one up as its child.
+    /// Whether a run that has not ended accepts this one as its child.
     fn adopts(&self, parent: RunId, child: &Arc<RunLog>) -> bool {
         let parent = self.entries.get(&parent);
         parent.is_some_and(|parent| parent.log.adopt(child))
     }
 }
 
-/// What the law has to know of a run that comes back. A child that another process has left is ended, so that the parent
-/// of any other is known.
+/// What the law has to know of a run that comes back. A child that another process has left is ended, so that the
+/// parent of any other is known.
 fn entry_of(log: &RunLog, how: How) -> Entry {
     Entry {
         run: log.id,

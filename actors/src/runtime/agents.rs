@@ -1,4 +1,4 @@
-//! The catalogue of agents: who may answer here, by name.
+//! The catalogue of agents by name.
 
 use std::{
     collections::BTreeMap,

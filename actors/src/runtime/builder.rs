@@ -33,8 +33,8 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Makes an agent known, as [`Runtime::add_agent`] does. Runs of it that an earlier process left behind then continue:
-    /// those that had not begun are queued again, those that were running are resumed if the agent says so
+    /// Makes an agent known, as [`Runtime::add_agent`] does. Runs of it that an earlier process left behind then
+    /// continue: those that had not begun are queued again, those that were running are resumed if the agent says so
     /// ([`OnCrash::Resume`](crate::agent::OnCrash::Resume)), and those that are paused can be continued.
     pub fn agent(mut self, agent: &Agent) -> RuntimeBuilder {
         self.agents.push(agent.clone());
@@ -47,8 +47,9 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Says how to end a program that a tool of an earlier process left running. `end` is called for each of them before
-    /// its run is settled, on a thread that may block. If it panics, that is logged, and the run is settled all the same.
+    /// Says how to end a program that a tool of an earlier process left running. `end` is called for each of them
+    /// before its run is settled, on a thread that may block. If it panics, that is logged, and the run is settled all
+    /// the same.
     pub fn end_processes(
         mut self,
         end: impl Fn(&ToolCallProcess) + Send + Sync + 'static,
@@ -76,8 +77,8 @@ impl RuntimeBuilder {
 
     /// A runtime that keeps what runs say in `store`.
     ///
-    /// What an earlier process left unfinished there is settled before this returns. Such a run ends `Cancelled` if it had
-    /// been asked to stop, it is queued again if it had not begun, it stays as it is if it waits for a person, and
+    /// What an earlier process left unfinished there is settled before this returns. Such a run ends `Cancelled` if it
+    /// had been asked to stop, it is queued again if it had not begun, it stays as it is if it waits for a person, and
     /// otherwise it ends `Error`, or is resumed if its agent says so. Runs of agents that are not known here end.
     ///
     /// The store must not be in use by another runtime: the unfinished runs of that one would be taken away from it.

@@ -103,10 +103,10 @@ impl Runtime {
     /// Cancels the run of this id, for a reason, and remembers that when asked to and the run is not known yet.
     ///
     /// The cancel of a run that runs or waits here, and the remembering, take effect in this call; see
-    /// [`Run::cancel_with`]. For any other id the store is asked what became of the run, in the background, and a paused
-    /// run is cancelled then. A store that cannot be read is asked again for as long as
+    /// [`Run::cancel_with`]. For any other id the store is asked what became of the run, in the background, and a
+    /// paused run is cancelled then. A store that cannot be read is asked again for as long as
     /// [`store_patience`](crate::runtime::RuntimeConfig::store_patience) lasts. While the store has not said whether it
-    /// takes the start of a run, or knows its id already, the answer waits for that.
+    /// takes the start of a run, or knows its id already, the result waits for that.
     ///
     /// # Cancel safety
     ///
@@ -115,13 +115,13 @@ impl Runtime {
         self.registry().cancel_by_id(id, request)
     }
 
-    /// Cancels many runs at once, and gives an answer for each that had not ended. Those that run here or wait for a slot
-    /// or their session are decided in this call; those that are paused are looked for in the store and cancelled in the
-    /// background, whether or not the future is polled.
+    /// Cancels many runs at once, and returns a result for each that had not ended. Those that run here or wait for a
+    /// slot or their session are decided in this call; those that are paused are looked for in the store and cancelled
+    /// in the background, whether or not the future is polled.
     ///
     /// # Errors
     ///
-    /// [`CancelAllError`] when the store could not list the paused runs, with the answers of those that were cancelled.
+    /// [`CancelAllError`] when the store could not list the paused runs, with the results of those that were cancelled.
     ///
     /// # Cancel safety
     ///
@@ -149,7 +149,7 @@ impl Runtime {
         }
     }
 
-    /// Cancels the runs that somebody works for, or that wait.
+    /// Cancels the runs that have an actor, or that wait.
     pub(super) fn cancel_known(
         &self,
         scope: &Scope,
@@ -167,8 +167,8 @@ impl Runtime {
     }
 }
 
-/// Cancels a run that is in memory, in this call. `None`: the store did not take its start, so that it is not the run of
-/// its id.
+/// Cancels a run that is in memory, in this call. `None`: the store did not take its start, so that it is not the run
+/// of its id.
 fn cancel_log(
     log: Arc<RunLog>,
     request: CancelRequest,
@@ -342,7 +342,7 @@ impl Registry {
     where
         F: Future<Output = Result<T, EventsError>>,
     {
-        // A patience too long for the clock has no end.
+        // A patience too long for the clock is unlimited.
         let until = Instant::now().checked_add(self.env.store_patience);
         let mut pause = FIRST_PAUSE;
         loop {

@@ -19,7 +19,7 @@ use crate::{
 
 /// The status changes of all runs of a runtime, without what the runs say. See [`Runtime::changes`].
 ///
-/// It ends when the runtime is gone. A reader that is more than 4,096 changes behind is told how many it missed, by
+/// It ends when the runtime is gone. A reader that is more than 4,096 changes behind receives the number it missed, as
 /// [`ChangesError::Missed`], and continues with those that follow.
 #[must_use = "streams do nothing unless polled"]
 pub struct Changes(BoxStream<'static, Result<StatusChange, ChangesError>>);

@@ -58,7 +58,7 @@ impl Decisions {
         self.decide(call, Decision::Answer(output.into()))
     }
 
-    /// The call is not made; the model is told so, in these words.
+    /// The call is not made; the model receives this text.
     pub fn reject(self, call: impl Into<Arc<str>>, words: impl Into<Arc<str>>) -> Decisions {
         self.decide(call, Decision::Reject(words.into()))
     }
@@ -79,10 +79,10 @@ impl Decisions {
 }
 
 impl Runtime {
-    /// Has a paused run go on, once everything it waits for is decided. It is `Pending` then, and waits for a slot and for
-    /// its session like a new one. All handles and streams of the run go on with it.
+    /// Continues a paused run, once everything it waits for is decided. It is `Pending` then, and waits for a slot and
+    /// for its session like a new one. All handles and streams of the run stay valid.
     ///
-    /// Of several who do this, and cancels that come in between, one wins; the others are answered with where the run
+    /// Of several who do this, and cancels that come in between, one wins; the others receive where the run
     /// stands.
     ///
     /// ```
@@ -119,7 +119,7 @@ impl Runtime {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before the run has gone on, nothing has happened; after that, it goes on.
+    /// If the future is dropped before the run has continued, nothing has happened; after that, the run continues.
     pub async fn continue_run(
         &self,
         id: RunId,

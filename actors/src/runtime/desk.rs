@@ -1,14 +1,14 @@
 //! The law of a runtime: which runs there are, who has a slot, who a session, and who comes next.
 //!
-//! Pure: no clock, no task, no lock, no store, no log. Ids, sessions and times go in, a list of [`Effect`]s comes out; the
-//! [`Registry`](super::registry::Registry) asks under its lock and performs them after it.
+//! Pure: no clock, no task, no lock, no store, no log. Ids, sessions and times go in, a list of [`Effect`]s comes out;
+//! the [`Registry`](super::registry::Registry) asks under its lock and performs them after it.
 //!
-//! * A run is in one [`Phase`], and what it occupies follows from that: `Live` is a slot, `Live`, `Pausing` and an ending
-//!   that is not stored yet hold the session. [`Phase::after`] is the table of what each event does to it.
-//! * A run takes its session only together with a slot. So nobody holds a session and waits, and a child, which needs no
-//!   slot, waits only for runs that are at work.
+//! * A run is in one [`Phase`], and what it occupies follows from that: `Live` is a slot, `Live`, `Pausing` and an
+//!   ending that is not stored yet hold the session. [`Phase::after`] is the table of what each event does to it.
+//! * A run takes its session only together with a slot. So no run holds a session and waits, and a child, which needs
+//!   no slot, waits only for running runs.
 //! * Of a session's runs the one with the lowest turn comes first; of all that wait for a slot the one that came first.
-//! * A child runs beside an ancestor that holds its session, and beyond the limit of slots: somebody with a slot waits for
+//! * A child runs beside an ancestor that holds its session, and beyond the limit of slots: a run with a slot waits for
 //!   it. It is a child until its parent is gone, also while one of the two is paused.
 //! * A session belongs to the user of its first run, and its runs are accepted at times that only grow.
 
@@ -64,11 +64,11 @@ pub(super) enum Effect {
     Rouse(RunId),
     /// Nothing of the run is left.
     Forget(RunId),
-    /// The children of a paused run are gone, and it is nobody's child.
+    /// The children of a paused run are gone, and it has no parent.
     Childless(RunId),
     /// No paused run expires any more.
     StopExpiries,
-    /// Nobody can start a run, and none is left.
+    /// No run can start, and none is left.
     Left,
 }
 
@@ -92,7 +92,7 @@ struct Place {
     descendants: usize,
     /// It was to take the place of those before it.
     interrupts: bool,
-    /// It runs beside whoever has its session.
+    /// It runs beside the owner of its session.
     parallel: bool,
 }
 
@@ -128,7 +128,7 @@ pub(super) struct Desk {
     entered: u64,
     pub(super) intents: Intents,
     closed: bool,
-    /// Nobody can start a run any more.
+    /// No run can start any more.
     abandoned: bool,
 }
 

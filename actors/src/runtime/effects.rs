@@ -38,7 +38,7 @@ pub(super) struct Todo {
     gone: Vec<Gone>,
     /// Nothing of a run is under way any more.
     settled: bool,
-    /// Nobody can start a run, and none is left.
+    /// No run can start, and none is left.
     left: bool,
 }
 
@@ -94,7 +94,7 @@ impl Registry {
                     todo.superseded.extend(entry.map(|entry| entry.log.clone()));
                 }
                 Effect::Pause { run, expires } => {
-                    // Its head may be being read as that of a run at work.
+                    // Its head may be being read as that of a live run.
                     runs.reads.invalidate(run);
                     if let Some(entry) = runs.entries.remove(&run) {
                         let family = runs.desk.has_family(run);
@@ -129,7 +129,7 @@ impl Registry {
                     todo.gone.extend(expiries.map(Gone::Timer));
                 }
                 Effect::Left => {
-                    // Nobody can continue a paused run any more, and a log keeps the registry that keeps it.
+                    // No paused run can be continued any more, and a log keeps the registry that keeps it.
                     let paused = runs.paused.values_mut();
                     let logs = paused.filter_map(|paused| paused.family.take());
                     todo.gone.extend(logs.map(Gone::Log));
@@ -166,8 +166,7 @@ impl Registry {
         }
     }
 
-    /// Has the law take in what happened to a run, and does what follows. A log that is not the run's any more is not
-    /// heard.
+    /// Records in the law what happened to a run, and applies the effects. Ignores a log that is no longer the run's.
     fn happened(&self, log: &RunLog, event: impl FnOnce(&mut Desk, RunId) -> Vec<Effect>) {
         let mut runs = locked(&self.runs);
         if !runs.is_of(log) {
@@ -197,7 +196,7 @@ impl Registry {
         self.perform(todo);
     }
 
-    /// Ends whatever waits.
+    /// Ends all runs that wait.
     pub(super) fn empty_queue(&self) {
         let mut runs = locked(&self.runs);
         let entries = runs.entries.values_mut();
@@ -216,8 +215,8 @@ impl Registry {
             None => Some(MessagingErr::SendErr(message)),
         };
         if refused.is_some() {
-            // Nobody can launch a run any more. The queue is taken whole before a guard in it is dropped: a guard frees a
-            // slot, and would otherwise launch the next run, whose guard would do the same, one inside the other.
+            // No run can be launched any more. The queue is taken whole before a guard in it is dropped: a guard frees
+            // a slot, and would otherwise launch the next run, whose guard would do the same, one inside the other.
             self.close();
             self.empty_queue();
         }
@@ -262,7 +261,7 @@ impl RunHost for Registry {
             drop(runs);
             self.perform(todo);
         }
-        // Nobody may be listening.
+        // There may be no listener.
         let _ = self.changes.send(change);
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn load_history(
     Some(async move { read_history(&store, memory, runs, marked).await }.boxed())
 }
 
-/// What the last `runs` runs of a session have said and heard, the oldest first. Runs at work have not said it yet.
+/// What the last `runs` runs of a session have said and heard, the oldest first. Live runs are left out.
 pub(super) async fn read_history(
     store: &Arc<dyn DynStore>,
     memory: HistoryQuery,
@@ -74,7 +74,7 @@ pub(super) async fn read_history(
     Ok(told.into_iter().rev().flatten().collect())
 }
 
-/// Whether nobody works for a run of this status.
+/// Whether a run of this status has no actor.
 fn is_quiet(status: RunStatus) -> bool {
     match status {
         RunStatus::Completed | RunStatus::Cancelled | RunStatus::Error | RunStatus::Paused => true,
@@ -102,7 +102,8 @@ async fn transcript(
         for event in page.iter().take_while(|event| event.seq <= head.last) {
             transcript.event(&event.kind);
         }
-        // A long history is read in slices, so that other runs of the thread, and a cancel of this one, have their turn.
+        // A long history is read in slices, so that other runs of the thread, and a cancel of this one, have their
+        // turn.
         yield_now().await;
     }
     Ok(Some(transcript).filter(|said| !said.is_withdrawn()))

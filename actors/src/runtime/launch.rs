@@ -1,4 +1,4 @@
-//! What the supervisor is told.
+//! The messages of the supervisor.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -18,13 +18,13 @@ use crate::{
 pub(super) struct Launch {
     pub(super) guard: Guard,
     pub(super) agent: Agent,
-    /// Whose child it is to be, when not ours.
+    /// The supervisor to link to, if not the runtime's own.
     pub(super) supervisor: Option<ActorCell>,
 }
 
 impl Launch {
-    /// For the run of `log`, which goes on after the turns that are behind it. With `history` it begins by reading what
-    /// was said before in its session.
+    /// For the run of `log`, which continues after the turns that are behind it. With `history` it begins by reading
+    /// what was said before in its session.
     pub(super) fn new(
         log: &Arc<RunLog>,
         agent: &Agent,

@@ -139,7 +139,7 @@ impl Registry {
         if log.wait_stored(1).await.is_ok() {
             return Some(log);
         }
-        // Its start was refused, so it never was the run of this id. It leaves in a moment.
+        // Its start was refused, so it never was the run of this id. It is removed shortly.
         self.left(&log).await;
         None
     }

@@ -1,4 +1,4 @@
-//! The messages that a runtime's supervisor takes from anybody who holds its reference.
+//! The messages that a runtime's supervisor takes from any holder of its reference.
 
 use std::{fmt, sync::Arc};
 
@@ -18,9 +18,10 @@ use crate::{
 
 /// What the actor of a [`Runtime`] can be sent: see [`Runtime::actor`].
 ///
-/// Each message does what the method of [`Runtime`] or [`Run`] does that has its name, and replies with what that returns.
-/// The actor takes messages in the order in which they were sent, and waits for no store and no model: what has to wait is
-/// replied to later. A reply port that is dropped, as `call!` reports it, means that nothing is known of the request.
+/// Each message does what the method of [`Runtime`] or [`Run`] does that has its name, and replies with what that
+/// returns. The actor takes messages in the order in which they were sent, and waits for no store and no model: what
+/// has to wait is replied to later. A reply port that is dropped, as `call!` reports it, means that nothing is known of
+/// the request.
 #[non_exhaustive]
 pub enum RuntimeMessage {
     /// Starts a run: [`Runtime::start`].
@@ -48,7 +49,7 @@ pub enum RuntimeMessage {
     Own(Own),
 }
 
-/// Nobody else can make one.
+/// Only the runtime can make one.
 pub struct Own(SupervisorMsg);
 
 impl fmt::Debug for Own {
@@ -84,8 +85,8 @@ impl fmt::Debug for RuntimeMessage {
 impl Runtime {
     /// The runtime's actor, which supervises its runs, for a program that speaks in messages.
     ///
-    /// The reference does not keep the runtime: when the last [`Runtime`] has been dropped, the actor stops with the last
-    /// run, and a message fails from then on. A native stop or kill of it ends the runs that are running.
+    /// The reference does not keep the runtime: when the last [`Runtime`] has been dropped, the actor stops with the
+    /// last run, and a message fails from then on. A native stop or kill of it ends the runs that are running.
     ///
     /// ```
     /// use quell_actors::{Agent, CancelRequest, NewRun, Runtime, runtime::RuntimeMessage, sim::Storyteller};
@@ -110,7 +111,7 @@ impl Runtime {
         supervisor.clone()
     }
 
-    /// A handle for as long as a message is handled. The runtime does not go on for its sake.
+    /// A handle for as long as a message is handled. It does not keep the runtime alive.
     fn passing(registry: &Arc<Registry>) -> Runtime {
         Runtime {
             owner: Arc::new(Owner {
@@ -141,7 +142,7 @@ impl fmt::Debug for Subscriber {
     }
 }
 
-/// Does what a message of somebody else's says. Gives back what the supervisor has to do itself.
+/// Handles a message from outside. Returns what the supervisor has to do itself.
 pub(super) fn obey(registry: &Arc<Registry>, message: RuntimeMessage) -> Option<SupervisorMsg> {
     let runtime = Runtime::passing(registry);
     let tokio = &registry.env.tokio;

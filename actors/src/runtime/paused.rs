@@ -1,4 +1,4 @@
-//! Paused runs: nobody works for them, and they may leave memory.
+//! Paused runs: they have no actor, and may leave memory.
 
 use std::{
     sync::{Arc, Weak},
@@ -20,19 +20,20 @@ use crate::{
 /// How long after a failure the store is asked again for a run that has expired.
 const ASKED_AGAIN: Duration = Duration::from_secs(10);
 
-/// How many paused runs are kept before those that nobody needs any more are looked for.
+/// How many paused runs are kept before unused ones are looked for.
 pub(super) const PAUSED: usize = 64;
 
 /// What is kept of a paused run.
 pub(super) struct PausedRun {
-    /// Its log, for as long as somebody reads it.
+    /// Its log, for as long as it has a reader.
     log: Weak<RunLog>,
-    /// Keeps the log of a child, so that its parent can cancel it, and that of a parent, which alone knows its children.
+    /// Keeps the log of a child, so that its parent can cancel it, and that of a parent, which alone knows its
+    /// children.
     pub(super) family: Option<Arc<RunLog>>,
     pub(super) session: Option<Arc<str>>,
     /// Its agent, when it was paused in this process.
     pub(super) agent: Option<Agent>,
-    /// Cancels it when nobody decides.
+    /// Cancels it when no decision comes.
     pub(super) expiry: Option<Timer>,
 }
 
@@ -111,8 +112,8 @@ impl Registry {
         }))
     }
 
-    /// The runs of a session that was deleted are paused no longer. Returns the logs of those that are in memory: somebody
-    /// may have found them while they were being deleted.
+    /// The runs of a session that was deleted are paused no longer. Returns the logs of those that are in memory:
+    /// a caller may have found them while they were being deleted.
     pub(super) fn forget_paused_session(&self, session: &str) -> Vec<Arc<RunLog>> {
         let mut runs = locked(&self.runs);
         runs.reads.invalidate_all();
@@ -159,8 +160,8 @@ impl Registry {
 }
 
 impl Runs {
-    /// Forgets paused runs that nobody reads any more, and that another process may have ended: when there are twice as
-    /// many as were left the last time.
+    /// Forgets paused runs that have no reader any more, and that another process may have ended: when there are twice
+    /// as many as were left the last time.
     fn tidy_paused(&mut self) {
         if self.paused.len() < self.paused_before_tidying {
             return;

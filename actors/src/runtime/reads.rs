@@ -20,7 +20,7 @@ const ROOM: usize = 64;
 pub(super) struct Reads {
     underway: HashMap<RunId, Underway>,
     comebacks: HashMap<RunId, Weak<Comeback>>,
-    /// How many of them there may be before those that nobody has any more are dropped.
+    /// How many of them there may be before unused ones are dropped.
     room: usize,
 }
 
@@ -76,7 +76,7 @@ impl Reads {
             .remove(&log.id)
             .and_then(|weak| weak.upgrade())
         {
-            // Nobody else sets it: a run comes back under the registry's lock.
+            // Only this code sets it: a run comes back under the registry's lock.
             let _ = comeback.set(log.clone());
         }
     }

@@ -24,7 +24,7 @@ const AT_ONCE: usize = 256;
 /// How many are listed at a time.
 const PAGE: usize = 1024;
 
-/// Ends a program that a crash has left at work.
+/// Ends a program that a crash has left running.
 pub(super) type EndProcess = Arc<dyn Fn(&ToolCallProcess) + Send + Sync>;
 
 /// What recovery did.
@@ -37,11 +37,11 @@ pub struct Recovered {
     pub interrupted: Vec<RunId>,
     /// Runs that had not begun, and are queued again.
     pub requeued: Vec<RunId>,
-    /// Runs that go on after their last completed step.
+    /// Runs that continue after their last completed step.
     pub resumed: Vec<RunId>,
     /// How many wait for a person's decision, as before.
     pub paused: usize,
-    /// Programs that tools had at work.
+    /// Programs that tools had running.
     pub processes: Vec<Arc<ToolCallProcess>>,
     /// Runs that could not be settled, and why. They are as they were.
     pub failed: Vec<(RunId, EventsError)>,
@@ -74,8 +74,8 @@ impl Runtime {
                 Some(_) | None => break,
             }
         }
-        // The oldest first: that is the order in which they go on. But one that was at work had its session before those
-        // that waited for it, also where they are older: a paused one that goes on waits like a new one.
+        // The oldest first: that is the order in which they continue. But one that was running had its session before
+        // those that waited for it, also where they are older: a paused one that continues waits like a new one.
         unfinished.reverse();
         unfinished.sort_by_key(|head| !was_at_work(head.status));
         let mut recovered = Recovered::default();
@@ -244,7 +244,7 @@ fn begin(registry: &Arc<Registry>, head: &RunHead, found: LeftRun) -> Begun {
         log.limit(agent);
     }
     let (settled, waits) = match (head.status, log.parent(), &agent) {
-        // Whoever waited for a child is gone, so that it does not go on by itself.
+        // The run that waited for a child is gone, so the child does not continue by itself.
         (RunStatus::Pending | RunStatus::Paused, Some(parent), _) => {
             registry.accept_ending(&log);
             log.cancel(&CancelRequest::new(CancelReason::Parent(parent)));
@@ -287,7 +287,7 @@ fn interrupted(registry: &Registry, log: Arc<RunLog>) -> (Settled, Option<Waits>
     (Settled::Interrupted, Some(Waits::Ended(log)))
 }
 
-/// Has a run go on. One for which there is no place ends as if nobody knew its agent.
+/// Continues a run. One for which there is no place ends as if its agent were unknown.
 fn relaunch_found(
     registry: &Arc<Registry>,
     log: Arc<RunLog>,

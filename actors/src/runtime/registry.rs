@@ -42,13 +42,13 @@ const CHANGES: usize = 4096;
 
 /// Everything a runtime knows of its runs.
 ///
-/// It asks the [`Desk`] under its lock, and does what that says after it. Its lock comes before that of a log, and no user
-/// code runs under either.
+/// It asks the [`Desk`] under its lock, and does what that says after it. Its lock comes before that of a log, and no
+/// user code runs under either.
 pub(super) struct Registry {
     pub(super) config: RuntimeConfig,
     pub(super) env: Arc<RuntimeEnv>,
     pub(super) supervisor: OnceLock<ActorRef<RuntimeMessage>>,
-    /// Told whenever a run is gone.
+    /// Notified whenever a run is gone.
     pub(super) gone: Notify,
     pub(super) changes: broadcast::Sender<StatusChange>,
     pub(super) runs: Mutex<Runs>,
@@ -65,16 +65,16 @@ pub(super) struct Runs {
     pub(super) entries: HashMap<RunId, RunEntry>,
     /// Paused runs that are in memory, or of which something has to be.
     pub(super) paused: HashMap<RunId, PausedRun>,
-    /// How many there may be before those that nobody needs are looked for.
+    /// How many there may be before unused ones are looked for.
     pub(super) paused_before_tidying: usize,
     /// Paused runs that are being read.
     pub(super) reads: Reads,
 }
 
-/// A run that is under way: it waits, is at work, or has an ending that is not stored yet.
+/// A run that is under way: it waits, is running, or has an ending that is not stored yet.
 pub(super) struct RunEntry {
     pub(super) log: Arc<RunLog>,
-    /// Who works for it; with it a run that is paused can go on.
+    /// Its agent; a paused run needs it to continue.
     pub(super) agent: Option<Agent>,
     /// What is to be launched when it has a slot.
     pub(super) launch: Option<Launch>,
@@ -145,8 +145,8 @@ impl Registry {
         locked(&self.runs).find(id)
     }
 
-    /// All logs of which something is still under way, those that wait first: who cancels them in this order begins none
-    /// by it.
+    /// All logs of which something is still under way, those that wait first: who cancels them in this order begins
+    /// none by it.
     pub(super) fn all(&self) -> Vec<Arc<RunLog>> {
         let runs = locked(&self.runs);
         let mut all: Vec<_> = runs.entries.iter().collect();

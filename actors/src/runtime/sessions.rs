@@ -21,8 +21,8 @@ use crate::{
 };
 
 impl Runtime {
-    /// The stored runs that `query` asks for, in its order, a page at a time. A run at work is shown as it is stored,
-    /// which may be a moment behind [`Run::status`](crate::Run::status).
+    /// The stored runs that `query` asks for, in its order, a page at a time. A live run is shown as it is stored,
+    /// which may be briefly behind [`Run::status`](crate::Run::status).
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl Runtime {
     }
 
     /// What a model would be shown of the last `runs` runs of a session, the oldest first. Answers that were cut are
-    /// marked. Runs at work are left out.
+    /// marked. Live runs are left out.
     ///
     /// # Errors
     ///
@@ -98,8 +98,8 @@ impl Runtime {
         self.put_session(id, SessionPatch::new().name(name)).await
     }
 
-    /// Puts a name, a user, an agent, state or metadata to a session, or takes them away; a session that is not there is
-    /// made. State and metadata have at most [`SessionPatch::MAX_BYTES`] together.
+    /// Puts a name, a user, an agent, state or metadata to a session, or takes them away; a session that is not there
+    /// is made. State and metadata have at most [`SessionPatch::MAX_BYTES`] together.
     ///
     /// # Errors
     ///
@@ -138,7 +138,7 @@ impl Runtime {
         let which = Scope::all().session(id.clone());
         self.cancel_known(&which, &request).await;
         registry.none_left(&id).await;
-        // The paused ones that somebody reads have an ending to show; the others go as they are.
+        // The paused ones with a reader have an ending to show; the others go as they are.
         for log in registry.paused_of(&id) {
             log.cancel_paused(&request);
             // A store that was lost takes nothing more of it either.
@@ -146,7 +146,7 @@ impl Runtime {
         }
         let store = registry.env.store.clone();
         let deleted = store.delete_session(id.clone()).await?;
-        // Whoever has found one meanwhile is not to wait for an ending that nobody writes.
+        // A caller that has found one meanwhile must not wait for an ending that is never written.
         for log in registry.forget_paused_session(&id) {
             log.cancel_paused(&request);
         }

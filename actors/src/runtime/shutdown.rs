@@ -19,7 +19,7 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
-    /// How long runs may go on to their own ends. Default: 5 seconds.
+    /// How long runs may take to finish. Default: 5 seconds.
     #[serde(with = "required")]
     pub finish_within: Duration,
     /// How long runs may then take to be cancelled. What has not ended by then is abandoned. Default: 5 seconds.
@@ -43,26 +43,26 @@ pub struct ShutdownReport {
     pub finished: usize,
     /// Runs that were cancelled.
     pub cancelled: usize,
-    /// Runs that did not let go of their work in time, and were ended without it.
+    /// Runs that did not release their work in time, and were ended without it.
     pub abandoned: usize,
 }
 
-/// Whether somebody works for a run, or will. A pause that is not stored yet is one all the same.
+/// Whether a run has an actor, or will. A pause that is not stored yet counts as a pause.
 fn is_at_work(log: &RunLog) -> bool {
     let status = log.status();
     !status.is_ended() && status != RunStatus::Paused
 }
 
 impl Runtime {
-    /// Ends the runtime: accepts no more runs, lets those there are go on for a while, cancels the rest with the reason
-    /// [`Shutdown`](CancelReason::Shutdown), and stops the supervisor last. Paused runs stay as they are, in the store, and
-    /// do not expire any more: they are for whoever opens it next.
+    /// Ends the runtime: accepts no more runs, lets the live ones continue for a while, cancels the rest with the
+    /// reason [`Shutdown`](CancelReason::Shutdown), and stops the supervisor last. Paused runs stay as they are, in the
+    /// store, and do not expire any more: they are for the next runtime on this store.
     ///
-    /// A second shutdown, also at the same time, has nothing left to do but to wait.
+    /// A second shutdown, also at the same time, only waits.
     ///
     /// # Cancel safety
     ///
-    /// When the future is dropped the runtime stays closed, and what was not cancelled yet goes on.
+    /// When the future is dropped the runtime stays closed, and what was not cancelled yet continues.
     pub async fn shutdown(&self, limits: Shutdown) -> ShutdownReport {
         let registry = self.registry();
         registry.close();
@@ -107,7 +107,7 @@ impl Runtime {
                 told.await;
             }
         };
-        // A limit too long for the clock is none.
+        // A limit too long for the clock does not apply.
         let _ = timeout(within, none_left).await;
     }
 

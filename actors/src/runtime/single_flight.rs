@@ -11,8 +11,8 @@ use std::{
 
 use crate::{error::EventsError, id::RunId, lock::locked};
 
-/// Readings that are shared by those that ask for the same run at the same time. Nobody is given what was read before it
-/// asked.
+/// Readings that are shared by those that ask for the same run at the same time. No caller is given what was read
+/// before it asked.
 pub(super) struct SingleFlight<T>(Mutex<HashMap<RunId, Arc<Flight<T>>>>);
 
 struct Flight<T> {

@@ -74,7 +74,7 @@ impl NewRun {
         self
     }
 
-    /// Has the run begin a session of its own, under a fresh id: see [`Run::session_id`].
+    /// Makes the run begin a session of its own, under a fresh id: see [`Run::session_id`].
     pub fn in_new_session(self) -> NewRun {
         self.session(RunId::new().to_string())
     }
@@ -98,15 +98,15 @@ impl NewRun {
     }
 
     /// Names the scope in which a cancel of the run may have been remembered
-    /// ([`CancelRequest::remember_in`](crate::CancelRequest::remember_in)): who may cancel it before it is known. One that
-    /// was remembered in another scope does not touch it.
+    /// ([`CancelRequest::remember_in`](crate::CancelRequest::remember_in)): who may cancel it before it is known. One
+    /// that was remembered in another scope does not touch it.
     pub fn scope(mut self, scope: impl Into<Arc<str>>) -> NewRun {
         self.scope = Some(scope.into());
         self
     }
 
-    /// Makes it a child of the run whose tool starts it: when that run ends, in whatever way, this one is cancelled with
-    /// the reason `Parent`. A child gets a slot at once, also beyond
+    /// Makes it a child of the run whose tool starts it: when that run ends, in whatever way, this one is cancelled
+    /// with the reason `Parent`. A child gets a slot at once, also beyond
     /// [`max_live_runs`](crate::runtime::RuntimeConfig::max_live_runs), since its parent waits for it with a slot.
     ///
     /// It is for the parent's user, unless it is for another one already.
@@ -212,8 +212,7 @@ async fn accepted(
     let Err(error) = log.wait_stored(1).await else {
         return Ok(Run::new(log));
     };
-    // Its actor, which has done nothing yet, would do the same a moment later: whoever starts it again is not to be told
-    // that it is there.
+    // The actor would do this shortly; do it now so that a retry with the same id is not refused as a duplicate.
     log.end(Ending::store_lost(&error));
     registry.settled(&log);
     let error = refused(id, &error);

@@ -1,4 +1,4 @@
-//! What can be seen of a runtime from outside: how many of what, and whether its store answers.
+//! What can be seen of a runtime from outside: counts, and whether its store responds.
 
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -44,7 +44,7 @@ pub struct RuntimeStats {
     pub cancels: Vec<(Activity, Histogram)>,
     /// From a run's first request until its model first said something.
     pub first_word: Histogram,
-    /// How long appends took that the store did not answer at once.
+    /// How long appends took that the store did not finish at once.
     pub appends: Histogram,
     /// Appends that were tried again.
     pub store_retries: u64,
@@ -101,7 +101,7 @@ impl Histogram {
 pub struct Health {
     /// Whether it accepts runs: it is not shutting down.
     pub accepting: bool,
-    /// How its store answers.
+    /// How its store responds.
     pub store: StoreHealth,
 }
 
@@ -122,8 +122,8 @@ pub enum StoreHealth {
 }
 
 impl Runtime {
-    /// Exact counts, for metrics: each thing is counted where it happens, and not by the feed of changes, which may miss
-    /// some. They are read one after another, so that they agree with each other only when nothing is under way.
+    /// Exact counts, for metrics: each thing is counted where it happens, and not by the feed of changes, which may
+    /// miss some. They are read one after another, so that they agree with each other only when nothing is under way.
     pub fn stats(&self) -> RuntimeStats {
         let registry = self.registry();
         let counts = locked(&registry.runs).desk.counts();

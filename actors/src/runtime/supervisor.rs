@@ -34,7 +34,7 @@ pub(super) fn spawn(registry: &Arc<Registry>, parent: Option<ActorCell>) {
         None => ActorRuntime::spawn_instant(None, supervisor, ()),
         Some(parent) => ActorRuntime::spawn_linked_instant(None, supervisor, (), parent),
     };
-    // Only a name can be refused, and it has none. Were it refused all the same, the supervisor is dropped, which
+    // Only a name can be refused, and it has none. If it were refused, the supervisor is dropped, which
     // closes the registry.
     if let Ok((actor, _started)) = spawned {
         let _ = registry.supervisor.set(actor);
@@ -48,12 +48,12 @@ struct Supervisor {
 /// A run whose actor is our child.
 pub(super) struct Child {
     log: Arc<RunLog>,
-    /// The actor has paused the run, which may have another actor by the time we are told of this one's end.
+    /// The actor has paused the run, which may have another actor by the time we are notified of this one's end.
     left: Arc<AtomicBool>,
 }
 
 impl Drop for Supervisor {
-    /// However it ended: nobody can launch a run any more, so none is accepted, and those that wait end.
+    /// However it ended: no run can be launched any more, so none is accepted, and those that wait end.
     fn drop(&mut self) {
         self.registry.close();
         self.registry.empty_queue();
@@ -105,7 +105,7 @@ impl Actor for Supervisor {
                 (child, "the run's actor ended without a word".to_owned())
             }
             SupervisionEvent::ActorFailed(child, error) => (child, error.to_string()),
-            // Starts and groups; and what other features of ractor, which anybody may turn on, add to these.
+            // Starts and groups; and what other features of ractor, which any crate may turn on, add to these.
             _ => return Ok(()),
         };
         if let Some(child) = children.remove(&child.get_id())
@@ -117,7 +117,7 @@ impl Actor for Supervisor {
         Ok(())
     }
 
-    /// A graceful stop cancels what is still at work. The actors are killed next, as ractor does with the children of
+    /// A graceful stop cancels what is still running. The actors are killed next, as ractor does with the children of
     /// an actor that stops, and their guards end the runs.
     async fn post_stop(
         &self,
@@ -127,7 +127,7 @@ impl Actor for Supervisor {
         self.registry.close();
         let request = CancelRequest::new(CancelReason::Shutdown);
         for log in self.registry.all() {
-            // Nobody works for a run that is paused: it waits on.
+            // A paused run has no actor: it keeps waiting.
             if log.status() != RunStatus::Paused {
                 log.cancel(&request);
             }

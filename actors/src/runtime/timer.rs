@@ -15,7 +15,7 @@ impl Timer {
         act: impl Future<Output = ()> + Send + 'static,
     ) -> Timer {
         Timer(tokio.spawn(async move {
-            // Longer than the clock can tell is never.
+            // Longer than the clock can represent is never.
             tokio::time::sleep(after).await;
             act.await;
         }))

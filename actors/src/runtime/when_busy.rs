@@ -26,8 +26,8 @@ pub enum WhenBusy {
     /// It is accepted, and waits for its turn: `Pending`, without a slot.
     #[default]
     Queue,
-    /// The runs at work are cancelled with the reason `Superseded`, once its start is stored, and it comes next, before any
-    /// that wait.
+    /// The running runs are cancelled with the reason `Superseded`, once its start is stored, and it comes next, before
+    /// any that wait.
     Interrupt,
     /// It begins at once, beside them. What they say is not part of its history.
     Parallel,

@@ -1,4 +1,4 @@
-//! What every store must do, as a check that anybody can run against a store of their own.
+//! What every store must do, as a check to run against your own store.
 //!
 //! ```
 //! use quell_actors::store::{MemoryStore, conformance};
@@ -34,10 +34,11 @@ pub struct Violation {
 
 type Checked = Result<(), Violation>;
 
-/// Checks `store` against every rule, with runs and sessions of new ids, which are deleted in the end. It may hold other
-/// runs, and may be in use. The runs of the check are old: created before the year 2005, as they say themselves.
+/// Checks `store` against every rule, with runs and sessions of new ids, which are deleted in the end. It may hold
+/// other runs, and may be in use. The runs of the check are old: created before the year 2005, as they say themselves.
 ///
-/// What is in doubt is tried again, as the runtime does; a store that stays in doubt, or is unavailable, has not passed.
+/// What is in doubt is tried again, as the runtime does; a store that stays in doubt, or is unavailable, has not
+/// passed.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! A run's events in memory: one tape for each run, shared by whoever reads or keeps it.
+//! A run's events in memory: one tape for each run, shared by its readers and keepers.
 
 use std::sync::{Arc, Mutex};
 
@@ -76,15 +76,15 @@ impl Events {
         (self.first..=self.last).filter_map(|seq| self.tape.get(seq))
     }
 
-    /// Shows each event in place: its position, its time, and what happened. `look` runs under the lock of the run's events,
-    /// so that it is for those who only fold.
+    /// Shows each event in place: its position, its time, and what happened. `look` runs under the lock of the run's
+    /// events, so that it is for those who only fold.
     pub(crate) fn look_at_each(&self, mut look: impl FnMut(u64, Timestamp, &EventKind)) {
         for seq in self.first..=self.last {
             self.tape.look(seq, |at, kind| look(seq, at, kind));
         }
     }
 
-    /// Takes in `next` where it goes on from here in the same memory, as one run's appends do. `false`: it does not, and
+    /// Adds `next` if it follows in the same memory, as one run's appends do. `false`: it does not, and
     /// nothing changed.
     ///
     /// A store that keeps what a run appended until it has time for it keeps one range, and not one for each append.
@@ -125,7 +125,7 @@ struct TapeEntry {
 }
 
 impl Tape {
-    /// An empty tape that goes on after position `base`.
+    /// An empty tape that continues after position `base`.
     pub(crate) fn new(run_id: RunId, base: u64) -> Tape {
         Tape {
             run_id,

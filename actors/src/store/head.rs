@@ -10,8 +10,8 @@ use crate::{
     usage::Usage,
 };
 
-/// Where a stored run stands. All of it but the epoch is a fold of the run's events: [`new`](RunHead::new) takes the first
-/// one and [`apply`](RunHead::apply) takes each in turn, the first one included.
+/// Where a stored run stands. All of it but the epoch is a fold of the run's events: [`new`](RunHead::new) takes the
+/// first one and [`apply`](RunHead::apply) takes each in turn, the first one included.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RunHead {
@@ -60,7 +60,7 @@ impl RunHead {
         }
     }
 
-    /// Takes in the run's next event.
+    /// Records the run's next event.
     pub fn apply(&mut self, event: &RunEvent) {
         self.apply_kind(event.seq, event.at, &event.kind);
     }

@@ -28,16 +28,16 @@ const SHARDS: usize = 64;
 const FEWEST: usize = 8;
 const MOST: usize = 128;
 
-/// Keeps runs in memory, and of the ended ones a bounded number: the oldest is forgotten first. What it is told is
+/// Keeps runs in memory, and of the ended ones a bounded number: the oldest is forgotten first. A change is
 /// stored at once. It shares the events' memory with the runs themselves.
 ///
-/// A session is forgotten with its last run, unless it has a name, state or metadata; of sessions without runs it keeps as many as it keeps
-/// of ended runs.
+/// A session is forgotten with its last run, unless it has a name, state or metadata; of sessions without runs it keeps
+/// as many as it keeps of ended runs.
 //
-// The locks, in the order in which they are taken: the index, one shard, a tape. Whoever has a later one never waits for
-// an earlier one, and nobody has two shards. What changes a run's status, and whatever deletes, is done under the index,
-// so that the sessions, the list of the ended and the runs never differ for anybody who has it. Words, which are nearly
-// all appends, take the shard alone. KeptRuns are dropped when all locks are released: they may be large.
+// The locks, in the order in which they are taken: the index, one shard, a tape. A holder of a later one never waits
+// for an earlier one, and no caller holds two shards. What changes a run's status, and whatever deletes, is done under
+// the index, so that the sessions, the list of the ended and the runs never differ for its holder. Words, which
+// are nearly all appends, take the shard alone. KeptRuns are dropped when all locks are released: they may be large.
 #[derive(Debug)]
 pub struct MemoryStore {
     keep: usize,
@@ -46,7 +46,7 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// How many ended runs are kept unless told otherwise.
+    /// How many ended runs are kept by default.
     pub const DEFAULT_KEEP: usize = 10_000;
 
     /// A store that keeps the last `keep` ended runs.
@@ -109,7 +109,7 @@ impl MemoryStore {
         let mut found = Vec::new();
         while found.len() < query.limit {
             let most = (query.limit - found.len()).clamp(FEWEST, MOST);
-            // Whoever writes is not held up for longer than this takes.
+            // Writers are not held up for longer than this takes.
             let keys = locked(&self.index).next_runs(&query, most);
             let heads = keys.iter().filter_map(|(_, run)| look_up(*run));
             found.extend(heads.filter(|head| query.holds(head)));
@@ -170,7 +170,7 @@ impl Store for MemoryStore {
                 return Err(ReadError::Expired { first });
             }
         };
-        // The tape holds what is stored for as long as anybody has it, whatever becomes of the run meanwhile.
+        // The tape holds what is stored for as long as it has a reader, even if the run is deleted meanwhile.
         Ok((after.saturating_add(1)..=last)
             .take(limit)
             .filter_map(|seq| tape.get(seq))

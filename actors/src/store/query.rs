@@ -158,7 +158,7 @@ pub struct SessionQuery {
     /// Only sessions that come after this one in the order that is asked for: the last of the page before.
     pub past: Option<(Timestamp, Arc<str>)>,
     /// How many of them are left out at the beginning. A store counts them off, so the time it takes grows with it:
-    /// `past` is for whoever reads on and on.
+    /// `past` is for a caller that reads many pages.
     pub skip: usize,
     /// How many at most. Default: 100.
     pub limit: usize,

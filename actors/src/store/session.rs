@@ -68,7 +68,7 @@ impl SessionHead {
         }
     }
 
-    /// Takes in the next event of one of its runs. Only events that change the run's status
+    /// Records the next event of one of its runs. Only events that change the run's status
     /// ([`EventKind::status`]) say something of the session.
     pub fn apply(&mut self, event: &RunEvent) {
         let kind = &event.kind;
@@ -87,12 +87,12 @@ impl SessionHead {
         }
     }
 
-    /// Takes in that one of its runs was deleted.
+    /// Records that one of its runs was deleted.
     pub fn forget_run(&mut self) {
         self.runs = self.runs.saturating_sub(1);
     }
 
-    /// Takes in what was put to it.
+    /// Records a patch.
     pub fn put(&mut self, patch: SessionPatch) {
         let SessionPatch {
             name,
@@ -156,7 +156,8 @@ pub struct SessionPatch {
 }
 
 impl SessionPatch {
-    /// How many bytes of JSON the state and the metadata of a session may have together, as a runtime takes them: 64 KiB.
+    /// How many bytes of JSON the state and the metadata of a session may have together, as a runtime takes them: 64
+    /// KiB.
     pub const MAX_BYTES: usize = 64 * 1024;
 
     /// One that leaves everything as it is.
@@ -170,7 +171,7 @@ impl SessionPatch {
         self
     }
 
-    /// Makes it this user's, or nobody's.
+    /// Gives it this user, or none.
     pub fn user(mut self, id: Option<&str>) -> SessionPatch {
         self.user_id = Some(id.map(Arc::from));
         self

@@ -71,7 +71,7 @@ pub(crate) trait DynStore: Send + Sync {
     ) -> BoxFuture<'static, Result<bool, WriteError>>;
 }
 
-/// A store, and the tokio runtime in which it is asked. Whoever asks may be on a thread that has none.
+/// A store, and the tokio runtime in which it is asked. The caller may be on a thread that has none.
 pub(crate) struct InTokio<S> {
     store: S,
     tokio: Handle,

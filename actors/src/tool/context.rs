@@ -15,7 +15,7 @@ use crate::{
 
 /// Who called, as a tool sees it: the log of the run.
 pub(crate) trait Caller: Send + Sync {
-    /// The call tells how far it is.
+    /// The call reports its progress.
     fn progress(self: Arc<Self>, call: &Arc<str>, text: Arc<str>);
     /// The call is about to run a program. Ready when that is stored; `false`: the run takes no more of it.
     fn process(self: Arc<Self>, process: ToolCallProcess) -> BoxFuture<'static, bool>;
@@ -67,7 +67,7 @@ impl ToolContext {
         }
     }
 
-    /// A context that belongs to no run, to test a tool with. The call is told when the sender says so.
+    /// A context that belongs to no run, to test a tool with. The sender cancels the call.
     pub fn alone(call_id: &str) -> (ToolContext, watch::Sender<Option<CancelReason>>) {
         let (tell, told) = watch::channel(None);
         let context = ToolContext {
@@ -82,7 +82,7 @@ impl ToolContext {
         (context, tell)
     }
 
-    /// The same, where `note` is told of the programs that the call is about to run, as a store would be. It answers when
+    /// The same, where `note` receives the programs that the call is about to run, as a store would. It returns when
     /// the note is stored, with `false` when it is refused.
     pub fn noting<F, Fut>(mut self, note: F) -> ToolContext
     where
@@ -131,7 +131,7 @@ impl ToolContext {
         &self.call_id
     }
 
-    /// Waits until the call is to end, and answers why: the run was cancelled, or, with
+    /// Waits until the call is to end, and returns why: the run was cancelled, or, with
     /// [`CancelReason::Deadline`], the call has taken too long. Never ready when the call ends before.
     ///
     /// # Cancel safety
@@ -156,15 +156,15 @@ impl ToolContext {
         self.told.borrow().is_some()
     }
 
-    /// Tells whoever reads the run how far the call is. Not heard any more once the run has been cancelled.
+    /// Reports the call's progress to readers of the run. Ignored once the run has been cancelled.
     pub fn progress(&self, text: impl Into<Arc<str>>) {
         if let Some(caller) = &self.caller {
             caller.clone().progress(&self.call_id, text.into());
         }
     }
 
-    /// Notes that the call is about to run a program, and waits until that is stored. A program that is begun only after
-    /// this is found by recovery when the process is killed.
+    /// Notes that the call is about to run a program, and waits until that is stored. A program that is begun only
+    /// after this is found by recovery when the process is killed.
     ///
     /// # Errors
     ///

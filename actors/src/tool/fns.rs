@@ -45,8 +45,8 @@ where
     AnyTool::from_parts(spec, ToolSettings::default(), work)
 }
 
-/// A tool whose calls are made by the caller and not by this process ([`ToolSettings::external`]), for example on a user's
-/// own machine. Its arguments are described by this JSON Schema.
+/// A tool whose calls are made by the caller and not by this process ([`ToolSettings::external`]), for example on a
+/// user's own machine. Its arguments are described by this JSON Schema.
 pub fn external(name: &str, about: &str, parameters: Value) -> AnyTool {
     let nobody = |_: Value, _: ToolContext| async {
         Err::<(), _>(ToolError::new(

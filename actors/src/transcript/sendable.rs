@@ -1,8 +1,8 @@
 //! Calls as they may be sent back to a model.
 //!
 //! A model writes what it likes for a tool's name and arguments. OpenAI checks the names of calls in a conversation
-//! again, llama.cpp, vLLM and Ollama read their arguments as JSON, and all refuse a request for one call that is not as it
-//! should be: this request, and every later one, for the call stays in the history. So the log keeps what the model
+//! again, llama.cpp, vLLM and Ollama read their arguments as JSON, and all refuse a request for one call that is not as
+//! it should be: this request, and every later one, for the call stays in the history. So the log keeps what the model
 //! wrote, and a request has what follows from here.
 
 use std::sync::Arc;
@@ -16,8 +16,8 @@ const NO_NAME: &str = "invalid_tool_name";
 
 /// The call as every provider takes it: the same one where nothing is wrong with it.
 ///
-/// Arguments that are no JSON object become one that says so and has them in it as they are; none at all become the empty
-/// object, which some models mean by that. A name that can be no tool's becomes `invalid_tool_name`.
+/// Arguments that are no JSON object become one that says so and has them in it as they are; none at all become the
+/// empty object, which some models mean by that. A name that can be no tool's becomes `invalid_tool_name`.
 pub(super) fn sendable(call: &Arc<ToolCall>) -> Arc<ToolCall> {
     let named = is_tool_name(&call.name);
     let object = is_object(&call.arguments);

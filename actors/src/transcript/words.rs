@@ -2,7 +2,7 @@
 
 use crate::event::EventKind;
 
-/// What the model of one run said, and what it thought aloud. It is told the run's events one by one, from the first.
+/// What the model of one run said, and what it thought aloud. It receives the run's events one by one, from the first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Words {
     pub(crate) text: String,
@@ -12,7 +12,7 @@ pub(crate) struct Words {
 }
 
 impl Words {
-    /// Takes in the run's next event.
+    /// Records the run's next event.
     pub(crate) fn event(&mut self, kind: &EventKind) {
         match kind {
             EventKind::Content { text } => self.text.push_str(text),

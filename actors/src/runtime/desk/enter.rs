@@ -133,7 +133,7 @@ impl Desk {
         effects
     }
 
-    /// Takes in a run that another process has left, and that ends: it has its session until that is stored.
+    /// Records a run that another process has left, and that ends: it has its session until that is stored.
     pub(in crate::runtime) fn admit_ending(&mut self, entry: &Entry) {
         let lineage = Lineage {
             root: entry.run,
@@ -145,7 +145,7 @@ impl Desk {
         }
     }
 
-    /// Takes in a run that is paused in the store.
+    /// Records a run that is paused in the store.
     pub(in crate::runtime) fn admit_paused(&mut self, run: RunId, session: Option<Arc<str>>) {
         let entry = Entry {
             run,
@@ -163,7 +163,8 @@ impl Desk {
         }
     }
 
-    /// Notes a run that occupies nothing yet, like a paused one; one that was paused stays as it is, under a new number.
+    /// Notes a run that occupies nothing yet, like a paused one; one that was paused stays as it is, under a new
+    /// number.
     fn insert(&mut self, entry: &Entry, lineage: Lineage, parallel: bool) {
         self.entered += 1;
         let number = self.entered;

@@ -102,7 +102,7 @@ impl Desk {
         self.forget_if_unused(&id);
     }
 
-    /// Gives a session, and free slots, to whoever comes next.
+    /// Gives a session, and free slots, to the next run.
     pub(super) fn promote(&mut self, session: Option<&Arc<str>>, effects: &mut Vec<Effect>) {
         if let Some(id) = session
             && let Some((run, child)) = self.next_of(id)
@@ -125,7 +125,7 @@ impl Desk {
         }
     }
 
-    /// Who is to have a session that nobody has, and whether it is a child.
+    /// The next owner of a free session, and whether it is a child.
     fn next_of(&self, id: &Arc<str>) -> Option<(RunId, bool)> {
         let session = self.sessions.get(id)?;
         if !session.holders.is_empty() || session.next.is_some() {

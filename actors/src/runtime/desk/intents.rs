@@ -23,8 +23,8 @@ pub(in crate::runtime) struct Intent {
 /// Of whom, and of which run.
 type Key = (Arc<str>, RunId);
 
-/// Cancels of runs that are not known yet, bounded in number, by scope, and in age. A scope is whoever may cancel the run:
-/// only a start of the same scope is cancelled. The empty one is bounded like all together.
+/// Cancels of runs that are not known yet, bounded in number, by scope, and in age. A scope says who may cancel the
+/// run: only a start of the same scope is cancelled. The empty one is bounded like all together.
 #[derive(Clone, Debug)]
 pub(in crate::runtime) struct Intents {
     most: usize,

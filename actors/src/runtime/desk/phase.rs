@@ -30,7 +30,7 @@ pub(in crate::runtime) enum Phase {
 pub(super) enum Event {
     /// Its session is free for it.
     Turn,
-    /// Somebody who needs no slot takes the session first.
+    /// A run that needs no slot takes the session first.
     Yields,
     /// It gets a slot.
     Slot,
@@ -40,7 +40,7 @@ pub(super) enum Event {
     Pauses,
     /// That it is paused is stored.
     PauseStored,
-    /// It comes in, or goes on after a pause.
+    /// It comes in, or continues after a pause.
     Enters,
     /// Nothing of it is under way any more.
     Settles,

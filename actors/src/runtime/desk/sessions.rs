@@ -19,11 +19,11 @@ pub(in crate::runtime) struct Stored {
 /// A session of which a run is under way, or is about to start, or that is being deleted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Session {
-    /// Runs that may be at work, or whose ending or pause is not stored yet.
+    /// Runs that may be running, or whose ending or pause is not stored yet.
     pub(super) holders: BTreeSet<RunId>,
     /// The run that has its turn, and waits for a slot.
     pub(super) next: Option<RunId>,
-    /// Runs that wait for a slot and for nothing else, whoever has the session.
+    /// Runs that wait for a slot and for nothing else, whichever run has the session.
     pub(super) beside: BTreeSet<RunId>,
     /// Those that wait for the session, by their turns.
     pub(super) waiting: BTreeMap<i64, RunId>,
@@ -33,7 +33,7 @@ pub(super) struct Session {
     pub(super) under_way: usize,
     /// How many starts are about to ask for it.
     visits: usize,
-    /// What is stored of it. `None`: nobody has looked.
+    /// What is stored of it. `None`: not read yet.
     known: Option<Stored>,
     pub(super) deleting: bool,
 }
@@ -82,8 +82,8 @@ impl Session {
 }
 
 impl Desk {
-    /// A start is about to ask for a session, which is kept in mind until it has left. Returns whether the store has to be
-    /// asked about it first.
+    /// A start is about to ask for a session, which is kept in mind until it has left. Returns whether the store has to
+    /// be asked about it first.
     pub(in crate::runtime) fn visit(&mut self, id: &Arc<str>) -> bool {
         let session = self.sessions.entry(id.clone()).or_default();
         session.visits += 1;
@@ -113,7 +113,7 @@ impl Desk {
         is_first
     }
 
-    /// It was deleted, or not; whoever comes next has to look.
+    /// It was deleted, or not; the next run has to look.
     pub(in crate::runtime) fn end_deleting(&mut self, id: &Arc<str>) {
         if let Some(session) = self.sessions.get_mut(id) {
             self.deleting -= usize::from(session.deleting);

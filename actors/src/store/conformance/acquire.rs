@@ -95,7 +95,7 @@ async fn only_an_acquire_takes_a_run_over<S: Store>(ground: &Ground<'_, S>) -> C
 async fn an_ended_run_is_nobodys_to_take<S: Store>(ground: &Ground<'_, S>) -> Checked {
     let place = ground.rule("an ended run is nobody's to take");
     let trial = Trial::with(&place, 2).await?;
-    // So ends recovery what nobody owns any more: in one step.
+    // Recovery ends runs without an owner this way: in one step.
     for _ in 0..2 {
         let answer = trial.acquire((1, 2), 2, vec![trial.ending(3)]).await;
         place.expect("an acquire with the ending, and its retry", answer, Ok(3))?;

@@ -19,7 +19,7 @@ pub(super) async fn check<S: Store>(ground: &Ground<'_, S>) -> Checked {
     sessions_are_listed_and_counted_as_they_are_asked_for(ground).await
 }
 
-/// What is told of a session, beside its times and the number of its runs.
+/// What is known of a session, beside its times and the number of its runs.
 async fn told<S: Store>(place: &Place<'_, S>, id: &Arc<str>) -> Result<SessionHead, Violation> {
     let head = place.session_head(id).await?;
     head.ok_or_else(|| place.violation("session answered that there is none".to_owned()))
@@ -104,7 +104,7 @@ async fn what_is_put_to_a_session_stays_until_it_is_taken_away<S: Store>(
         place.put(&id, patch, 1).await?;
         place.expect("a session", told(&place, &id).await?, should.clone())?;
     }
-    // What a run says is not put over what somebody has put.
+    // A run's values do not replace what a caller has put.
     place
         .put(&id, patch().user(Some(&bob)).agent(Some("poet")), 1)
         .await?;

@@ -1,4 +1,4 @@
-//! What is told of runs beside where they stand, and lists by it.
+//! What is known of runs beside where they stand, and lists by it.
 
 use super::{
     super::{RunHead, RunQuery, StatusSet, Store},

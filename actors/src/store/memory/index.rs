@@ -50,7 +50,7 @@ pub(super) struct KeptSession {
 }
 
 impl Index {
-    /// Takes in what was appended to a run: its head from then on, whether it begins with that, and the events that
+    /// Records what was appended to a run: its head from then on, whether it begins with that, and the events that
     /// change its status. Returns its place among the ended runs, if it has ended.
     pub(super) fn note(
         &mut self,
@@ -180,7 +180,8 @@ impl Index {
         list.into_iter().flatten().map(|(_, run)| *run).collect()
     }
 
-    /// The next runs among which those are that `query` asks for, at most `most`, in its order. Fewer: there are no more.
+    /// The next runs among which those are that `query` asks for, at most `most`, in its order. Fewer: there are no
+    /// more.
     pub(super) fn next_runs(&self, query: &RunQuery, most: usize) -> Vec<RunKey> {
         let Some((list, range)) = self.shortest(query).zip(range_of(query)) else {
             return Vec::new();

@@ -15,8 +15,8 @@ pub(super) struct KeptRun {
     pub(super) head: RunHead,
     batch: BatchId,
     pub(super) tape: Arc<Tape>,
-    /// Whether the tape is that of the log which began the run. It holds events that are not stored yet, and must not be
-    /// written to.
+    /// Whether the tape is that of the log which began the run. It holds events that are not stored yet, and must not
+    /// be written to.
     shared: bool,
     /// Its place among the ended runs, once it has one.
     pub(super) ended: Option<u64>,
@@ -26,7 +26,7 @@ pub(super) struct KeptRun {
 pub(super) enum Appended<'a> {
     /// The run begins with it.
     Begun(&'a mut KeptRun),
-    /// The run goes on with it.
+    /// The run continues with it.
     Added(&'a mut KeptRun),
     /// Nothing: this very batch was the last one, and is not stored twice.
     Repeated,
@@ -66,7 +66,7 @@ pub(super) fn append<'a>(
 impl KeptRun {
     /// A run of which nothing is stored yet.
     fn new(expected: Expected, events: &Events) -> Result<KeptRun, AppendError> {
-        // Who goes on with a run that is not here, or takes it over, has one that was deleted or forgotten, or never was.
+        // A run that is continued or taken over but is not here was deleted or forgotten, or never existed.
         let no_run = AppendError::Fenced { epoch: 0, last: 0 };
         let begins = expected.last == 0 && !expected.acquire && events.first() == 1;
         let (true, Some(first)) = (begins, events.iter().next()) else {
