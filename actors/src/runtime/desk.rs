@@ -68,7 +68,7 @@ pub(super) enum Effect {
     Childless(RunId),
     /// No paused run expires any more.
     StopExpiries,
-    /// No run can start, and none is left.
+    /// No owner is left to start runs, and no run is left.
     Left,
 }
 
@@ -128,7 +128,7 @@ pub(super) struct Desk {
     entered: u64,
     pub(super) intents: Intents,
     closed: bool,
-    /// No run can start any more.
+    /// No owner is left to start runs.
     abandoned: bool,
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Todo {
     gone: Vec<Gone>,
     /// Nothing of a run is under way any more.
     settled: bool,
-    /// No run can start, and none is left.
+    /// No owner is left to start runs, and no run is left.
     left: bool,
 }
 
