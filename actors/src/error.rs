@@ -15,7 +15,7 @@ use crate::{cancel::CancelOutcome, id::RunId, status::RunStatus};
 #[non_exhaustive]
 pub enum AgentError {
     /// The name is empty, or only white space.
-    #[error("an agent needs a name")]
+    #[error("the agent's name is empty")]
     EmptyName,
     /// The name has more than 256 bytes.
     #[error("the agent's name has {bytes} bytes; at most 256 are allowed")]
@@ -27,13 +27,13 @@ pub enum AgentError {
     #[error("the agent's name has a control character")]
     ControlCharacter,
     /// The name of a tool is invalid.
-    #[error("a tool's name has 1 to 64 letters, digits, _ and -; {0:?} is none")]
+    #[error("invalid tool name {0:?}: expected 1 to 64 letters, digits, `_` or `-`")]
     ToolName(Arc<str>),
     /// Two tools have the same name.
     #[error("the agent has two tools of the name {0:?}")]
     DuplicateTool(Arc<str>),
     /// There is a limit on cost, but the model has no prices.
-    #[error("a limit on cost needs the prices of the model")]
+    #[error("the agent has a limit on cost and no prices: set the prices of its model")]
     NoPrices,
 }
 
@@ -57,19 +57,21 @@ pub enum StartError {
     #[error("there is nothing to ask the model: the input is empty")]
     EmptyInput,
     /// The session id is empty, has more than 256 bytes, or a control character.
-    #[error("a session id has 1 to 256 bytes and no control character; this one has {bytes} bytes")]
+    #[error(
+        "invalid session id of {bytes} bytes: expected 1 to 256 bytes without control characters"
+    )]
     InvalidSession {
         /// How many it has.
         bytes: usize,
     },
     /// The user's id is empty, has more than 256 bytes, or a control character.
-    #[error("a user id has 1 to 256 bytes and no control character; this one has {bytes} bytes")]
+    #[error("invalid user id of {bytes} bytes: expected 1 to 256 bytes without control characters")]
     InvalidUser {
         /// How many it has.
         bytes: usize,
     },
     /// The context has more bytes of JSON than [`Context::MAX_BYTES`](crate::event::Context::MAX_BYTES).
-    #[error("the context of a run has at most 65536 bytes as JSON; this one has {bytes}")]
+    #[error("the context of the run has {bytes} bytes as JSON: at most 65536 are allowed")]
     LargeContext {
         /// How many it has.
         bytes: usize,
@@ -78,7 +80,7 @@ pub enum StartError {
     #[error("run {0} exists already")]
     DuplicateRun(RunId),
     /// As many runs as may live do live, and as many as may wait do wait.
-    #[error("{live} runs are live and {queued} wait, and no more are allowed; try again later")]
+    #[error("queue full: {live} runs live, {queued} waiting; try again later")]
     QueueFull {
         /// Runs that have a slot.
         live: usize,
@@ -98,20 +100,18 @@ pub enum StartError {
     #[error("session {0:?} is being deleted")]
     SessionDeleted(Arc<str>),
     /// The run that was to be the parent has ended, or is being cancelled.
-    #[error("run {0} has ended, or is about to, and starts no other")]
+    #[error("run {0} has ended or is ending, and cannot start child runs")]
     ParentEnded(RunId),
     /// The run would be deeper below the first run of its family than
     /// [`max_child_depth`](crate::runtime::RuntimeConfig::max_child_depth) allows.
-    #[error("a run may be {most} levels below the run that nobody has started, and no deeper")]
+    #[error("child runs are too deep: at most {most} levels are allowed")]
     TooDeep {
         /// How deep a run may be.
         most: usize,
     },
     /// As many runs of one family as [`max_children`](crate::runtime::RuntimeConfig::max_children) allows have not
     /// ended.
-    #[error(
-        "{most} runs that a run and its children have started have not ended, and no more are allowed"
-    )]
+    #[error("too many child runs: a run and its children may have {most} that have not ended")]
     TooManyChildren {
         /// How many there may be.
         most: usize,
@@ -135,16 +135,16 @@ pub enum StartError {
 #[non_exhaustive]
 pub enum ContinueError {
     /// No run of this id is known.
-    #[error("no such run is known")]
+    #[error("run not found")]
     NotFound,
     /// The run does not wait for a decision: another caller was quicker, or it was never paused.
-    #[error("the run is not paused, but {status}")]
+    #[error("the run is not paused: it is {status}")]
     NotPaused {
         /// Where it stands.
         status: RunStatus,
     },
     /// Nothing was decided of a call that waits.
-    #[error("nothing was decided of call {0:?}")]
+    #[error("call {0:?} waits for a decision and has none")]
     Undecided(Arc<str>),
     /// Something was decided of a call that does not wait.
     #[error("call {0:?} does not wait for a decision")]
@@ -156,7 +156,7 @@ pub enum ContinueError {
     #[error("the arguments that call {0:?} was approved with are not a JSON object")]
     InvalidArguments(Arc<str>),
     /// The run's agent is not known to this runtime: see `Runtime::add_agent`.
-    #[error("the agent {0:?} is not known here")]
+    #[error("unknown agent {0:?}: add it to the runtime first")]
     UnknownAgent(Arc<str>),
     /// There is no place for the run now.
     #[error(transparent)]
@@ -174,26 +174,28 @@ pub enum ContinueError {
 #[non_exhaustive]
 pub enum SessionError {
     /// The id is invalid.
-    #[error("a session id has 1 to 256 bytes and no control character; this one has {bytes} bytes")]
+    #[error(
+        "invalid session id of {bytes} bytes: expected 1 to 256 bytes without control characters"
+    )]
     InvalidId {
         /// How many it has.
         bytes: usize,
     },
     /// The name is empty or too long.
-    #[error("the name of a session has 1 to 256 bytes; this one has {bytes}")]
+    #[error("invalid session name of {bytes} bytes: expected 1 to 256 bytes")]
     InvalidName {
         /// How many it has.
         bytes: usize,
     },
     /// The user's id is empty, has more than 256 bytes, or a control character.
-    #[error("a user id has 1 to 256 bytes and no control character; this one has {bytes} bytes")]
+    #[error("invalid user id of {bytes} bytes: expected 1 to 256 bytes without control characters")]
     InvalidUser {
         /// How many it has.
         bytes: usize,
     },
     /// The agent's name is empty, has more than 256 bytes, or a control character.
     #[error(
-        "an agent's name has 1 to 256 bytes and no control character; this one has {bytes} bytes"
+        "invalid agent name of {bytes} bytes: expected 1 to 256 bytes without control characters"
     )]
     InvalidAgent {
         /// How many it has.
@@ -209,7 +211,7 @@ pub enum SessionError {
         bytes: usize,
     },
     /// Another caller is deleting the session.
-    #[error("the session is being deleted already")]
+    #[error("another caller is deleting the session")]
     BeingDeleted,
     /// What is stored of a run could not be read.
     #[error(transparent)]
@@ -227,7 +229,7 @@ pub enum SessionError {
 #[non_exhaustive]
 pub enum DeleteRunError {
     /// The run has not ended: cancel it first.
-    #[error("the run has not ended, but is {status}: cancel it first")]
+    #[error("the run is {status}: cancel it first")]
     NotEnded {
         /// Where it stands.
         status: RunStatus,

@@ -195,7 +195,7 @@ pub struct BatchId(pub u128);
 #[non_exhaustive]
 pub enum AppendError {
     /// The run's epoch or last position is another than expected: another owner has it. Nothing was stored.
-    #[error("the run is owned by somebody else, in epoch {epoch} at event {last}")]
+    #[error("the run has another owner, in epoch {epoch} at event {last}")]
     Fenced {
         /// The epoch the run has.
         epoch: u64,
