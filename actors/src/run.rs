@@ -1,4 +1,4 @@
-//! One run, as whoever started it holds it.
+//! One run, as its caller holds it.
 
 pub(crate) mod actor;
 pub(crate) mod alarm;

@@ -115,7 +115,7 @@ pub(crate) fn quietly_drop<T>(value: T) -> Result<(), String> {
 /// The actor of one run.
 pub(crate) struct RunActor {
     guard: Guard,
-    /// Somebody else knows the actor from the start.
+    /// Another owner knows the actor from the start.
     shared: bool,
     mailbox: OnceLock<Arc<Mailbox>>,
 }
@@ -176,7 +176,7 @@ impl RunActor {
         })
     }
 
-    /// The same, until somebody else has a reference to the actor.
+    /// The same, until another owner has a reference to the actor.
     fn poll_inline(&self, driver: &mut Driver, cx: &mut Context<'_>) -> Poll<Burst> {
         match Self::poll(driver, cx) {
             Poll::Pending if self.guard.log.poke.is_shared() => Poll::Ready(Burst::Again),
@@ -214,7 +214,7 @@ impl RunActor {
         leave(me);
     }
 
-    /// Pauses the run: nobody works for it from here on. One that was to stop meanwhile ends instead.
+    /// Pauses the run: it has no actor from here on. A run that was asked to stop meanwhile ends instead.
     fn pause(&self, me: &ActorRef<RunMessage>, driver: Box<Driver>) {
         let agent = driver.work().agent().clone();
         let dropped = quietly_drop(driver);

@@ -1,6 +1,6 @@
-//! The calls of tools that are at work for a run: each a task of its own.
+//! The running tool calls of a run: each a task of its own.
 //!
-//! Dropping them tells and aborts them all.
+//! Dropping them notifies and aborts them all.
 
 use std::{
     future::Future,
@@ -31,7 +31,7 @@ const LETS_GO: Duration = Duration::from_millis(100);
 
 type Output = Result<Arc<str>, CallFault>;
 
-/// The calls at work.
+/// The running calls.
 #[derive(Default)]
 pub(super) struct CallTasks {
     running: Vec<Running>,
@@ -63,9 +63,9 @@ struct Running {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TaskPhase {
     AtWork,
-    /// It was told to end, and is awaited.
+    /// It was asked to end, and is awaited.
     Told,
-    /// It was aborted, and is to let go.
+    /// It was aborted, and must stop.
     Aborted,
 }
 
@@ -148,7 +148,7 @@ impl CallTasks {
 }
 
 impl Running {
-    /// Tells the call to end, and sees to it.
+    /// Asks the call to end, and enforces it.
     fn end(&mut self, reason: CancelReason, limit: Duration, now: Instant) {
         self.tell.send_replace(Some(reason));
         let grace = match self.on_cancel {

@@ -70,7 +70,7 @@ impl Cancel {
         }
     }
 
-    /// A cancel that has its answer.
+    /// A cancel whose result is known.
     pub(super) fn answered(answer: CancelOutcome) -> Cancel {
         Cancel {
             decided: Some(answer),

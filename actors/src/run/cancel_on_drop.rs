@@ -35,7 +35,7 @@ impl CancelOnDrop {
         }
     }
 
-    /// Lets the run go on by itself.
+    /// Lets the run continue by itself.
     pub fn disarm(mut self) {
         self.request = None;
     }

@@ -1,4 +1,4 @@
-//! What a run's actor does with what it hears: it asks the log, and obeys.
+//! What a run's actor does with what it receives: it asks the log, and obeys.
 
 mod calls;
 
@@ -42,7 +42,7 @@ pub(super) struct Driver {
     /// Turns and, of this turn, attempts.
     turn: u32,
     attempt: u32,
-    /// Something of the answer was heard, so that the request must not be repeated.
+    /// Part of the answer was received, so the request must not be repeated.
     heard: bool,
     /// The tools that the model asks for.
     calls: CallsBuilder,
@@ -105,7 +105,7 @@ impl Driver {
         &self.work
     }
 
-    /// Goes on until there is nothing to hear, the burst is over, or the run is.
+    /// Continues until nothing is ready, or the burst or the run is over.
     pub(super) fn poll_burst(&mut self, cx: &mut Context<'_>) -> Poll<Burst> {
         let span = self.span.clone();
         let _entered = span.enter();

@@ -1,4 +1,4 @@
-//! The last words of a run's log.
+//! The last events of a run's log.
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,9 +22,9 @@ pub(crate) enum Ending {
     Completed(FinishReason, Option<Arc<ProviderParts>>),
     /// Something failed for good.
     Failed(ErrorReason, String),
-    /// A cancel was accepted, and everything that was at work has been dropped.
+    /// A cancel was accepted, and everything that was running has been dropped.
     Quiet,
-    /// The process that the run was at work in is gone.
+    /// The process that was running the run is gone.
     Crashed,
 }
 

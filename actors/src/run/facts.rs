@@ -114,7 +114,7 @@ impl Facts {
         facts
     }
 
-    /// Takes in the run's next event, at position `seq`.
+    /// Records the run's next event, at position `seq`.
     pub(super) fn apply(&mut self, seq: u64, at: Timestamp, kind: &EventKind) {
         if let Some(status) = kind.status() {
             self.status = status;

@@ -91,7 +91,7 @@ impl RunLog {
         true
     }
 
-    /// What a store answers without being waited for, or the append that has to wait.
+    /// What a store returns without waiting, or the append that has to wait.
     fn first_try(&self, batch: &Batch) -> Result<AppendAnswer, BoxFuture<'static, AppendAnswer>> {
         let Batch {
             expected,
@@ -279,7 +279,7 @@ impl RunLog {
         match after {
             Some(state) if before.is_none() => self.tell_rest(state, is_foreign),
             Some(_) => {}
-            // No actor is there to end it.
+            // It has no actor to end it.
             None if state == State::Queued => {
                 self.end(Ending::store_lost(&error));
             }

@@ -237,12 +237,12 @@ impl RunLog {
     }
 }
 
-/// The span of a run at work.
+/// The span of a running run.
 pub(super) fn run_span(id: RunId, agent: &str) -> Span {
     tracing::info_span!("run", run_id = %id, agent, status = tracing::field::Empty)
 }
 
-/// A number that nobody else has: the random half of a fresh id.
+/// A unique number: the random half of a fresh id.
 pub(super) fn nonce() -> u64 {
     let [_, _, _, _, _, _, _, _, half @ ..] = *RunId::new().as_bytes();
     u64::from_be_bytes(half)

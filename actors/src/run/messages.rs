@@ -80,7 +80,7 @@ impl Run {
 }
 
 impl RunLog {
-    /// Does what a message of somebody else's says.
+    /// Does what another owner's message says.
     pub(super) fn obey(self: &Arc<Self>, message: RunMessage) {
         let run = Run::new(self.clone());
         let tokio = &self.env.tokio;

@@ -24,7 +24,7 @@ pub(crate) struct Poke {
     waker: AtomicWaker,
     /// The run's actor, while it has one. An ended one would be kept in memory.
     actor: Mutex<Option<ActorRef<RunMessage>>>,
-    /// Somebody else may send it messages.
+    /// Another owner may send it messages.
     shared: AtomicBool,
 }
 
@@ -44,14 +44,14 @@ impl Poke {
         poked
     }
 
-    /// Has `cx` woken by the next poke. Answers whether one came before that, which is then to be seen.
+    /// Makes the next poke wake `cx`. Returns whether one came before that, which is then to be seen.
     pub(crate) fn listen(&self, cx: &Context<'_>) -> bool {
         // Register before looking: a poke between the two would otherwise wake nobody.
         self.waker.register(cx.waker());
         self.poked.load(Ordering::Acquire)
     }
 
-    /// Takes in the run's actor, which with `shared` others know from the start.
+    /// Records the run's actor, which with `shared` others know from the start.
     pub(super) fn meet(&self, actor: &ActorRef<RunMessage>, shared: bool) {
         let mut here = locked(&self.actor);
         *here = Some(actor.clone());

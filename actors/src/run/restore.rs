@@ -50,7 +50,7 @@ impl RunLog {
         Arc::new(RunLog::new(head, tape, agent, (env, host), inner))
     }
 
-    /// When the run, which is paused, is cancelled unless somebody decides before.
+    /// When the paused run is cancelled unless a person decides before.
     pub(crate) fn expires_at(&self) -> Option<Timestamp> {
         self.lock().facts.paused()?.expires_at
     }
@@ -87,7 +87,7 @@ impl RunLog {
         self.lock().facts.resumes()
     }
 
-    /// The programs that calls without a result had at work.
+    /// The programs that calls without a result were running.
     pub(crate) fn open_processes(&self) -> Vec<Arc<ToolCallProcess>> {
         let inner = self.lock();
         inner.facts.calls().processes().cloned().collect()

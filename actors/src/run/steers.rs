@@ -29,7 +29,7 @@ pub enum SteerOutcome {
         /// Where the run stood.
         status: RunStatus,
     },
-    /// Too many such words wait already.
+    /// Too many such messages wait already.
     Full,
 }
 

@@ -1,14 +1,14 @@
-//! What a log says to its actor.
+//! What a log returns to its actor.
 
 use crate::{cancel::CancelReason, store::AppendError};
 
-/// How the log answers its actor.
+/// What the log returns to its actor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Verdict {
-    /// It is written down; go on.
+    /// It is recorded; continue.
     Go,
-    /// It is written down; wait for room before the model is read further.
+    /// It is recorded; wait for room before the model is read further.
     Full,
     /// It is not: the run is to stop, or has.
     Stop,

@@ -26,7 +26,7 @@ use crate::{
 /// What was said before in the session, as it is being read.
 pub(crate) type LoadHistory = BoxFuture<'static, Result<Vec<Message>, ReadError>>;
 
-/// What the actor hears.
+/// What the actor receives.
 #[derive(Debug)]
 pub(super) enum Heard {
     /// A chunk of the model's, or its failure.
@@ -35,9 +35,9 @@ pub(super) enum Heard {
     Closed,
     /// What was said before in the session, or why that could not be read.
     Recalled(Result<Vec<Message>, ReadError>),
-    /// The sleep before a retry is over, or nothing is at work: go on.
+    /// The sleep before a retry is over, or nothing is running: continue.
     Ask,
-    /// A call of a tool has come to its end.
+    /// A tool call has finished.
     Called(Arc<ToolCall>, CallEnd),
     /// The last call has.
     AllCalled,
@@ -49,9 +49,9 @@ pub(super) enum Heard {
 pub(super) struct Work {
     agent: Agent,
     stage: Stage,
-    /// When the run came to be at work.
+    /// When the run started running.
     since: Option<Instant>,
-    /// How long it had been at work before that.
+    /// How long it had been running before that.
     worked: Duration,
     /// When the model was last asked or heard.
     heard_at: Instant,
@@ -67,14 +67,14 @@ enum Stage {
     Fresh,
     /// An answer is awaited, and nothing was said yet.
     Asked(Chunks),
-    /// The model speaks.
+    /// The model is streaming.
     Speaking(Chunks),
     /// Asleep.
     Resting {
         /// Until then; without an end, when the clock has no such moment.
         until: Option<Instant>,
     },
-    /// Tools are at work.
+    /// Tools are running.
     Calling(CallTasks),
 }
 
@@ -104,13 +104,13 @@ impl Work {
         self.timer = None;
     }
 
-    /// Drops whatever was at work: the model is to be asked next.
+    /// Drops whatever was running: the model is asked next.
     pub(super) fn freshen(&mut self) {
         self.stage = Stage::Fresh;
         self.timer = None;
     }
 
-    /// The calls at work. Drops whatever else was.
+    /// The running calls. Drops all other work.
     pub(super) fn calls(&mut self) -> &mut CallTasks {
         self.timer = None;
         if !matches!(self.stage, Stage::Calling(_)) {
@@ -139,7 +139,7 @@ impl Work {
         false
     }
 
-    /// Whether calls were told to end, and are given time for it.
+    /// Whether calls were asked to end and still have time to do so.
     pub(super) fn awaits_calls(&self) -> bool {
         matches!(&self.stage, Stage::Calling(calls) if calls.are_awaited())
     }

@@ -1,4 +1,4 @@
-//! The calls of an answer: asked for, begun when that is stored, and heard to their ends.
+//! The calls of an answer: requested, begun when that is stored, and awaited to the end.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -48,7 +48,7 @@ impl Driver {
         calls.map(|call| call.id.clone()).collect()
     }
 
-    /// Has the open calls written down as begun, or refused. The model's stream is dropped.
+    /// Records the open calls as begun, or refused. Drops the model's stream.
     pub(super) fn begin(&mut self) -> Next {
         self.work.calls();
         let agent = self.work.agent();
@@ -61,7 +61,7 @@ impl Driver {
         }
     }
 
-    /// Calls what was written down as begun.
+    /// Starts the calls that are recorded as begun.
     pub(super) fn call(&mut self) {
         let Some(begun) = self.begun.take() else {
             return;

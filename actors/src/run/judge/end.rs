@@ -25,7 +25,7 @@ use crate::{
 /// A model that has been silent for this long counts as silent, and no longer as streaming.
 const SILENT: Duration = Duration::from_secs(1);
 
-/// How the log answers a cancel.
+/// What the log returns to a cancel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CancelDecision {
     Accepted { seq: u64 },
@@ -107,7 +107,7 @@ impl RunLog {
         (CancelDecision::Accepted { seq }, Some(stopped))
     }
 
-    /// Takes a run up as a child. `false`: this one is to stop, or has.
+    /// Records a run as a child. `false`: this run is stopping, or has stopped.
     pub(crate) fn adopt(&self, child: &Arc<RunLog>) -> bool {
         let mut inner = self.lock();
         let stops = matches!(inner.state(), State::Cancelling | State::Ended(_));

@@ -24,7 +24,7 @@ impl RunLog {
     /// `false`: the law does not have it now.
     pub(in crate::run) fn pause(self: &Arc<Self>, agent: &Agent) -> bool {
         let mut inner = self.lock();
-        // A pause that nobody will ever read is none.
+        // A pause that no caller can read is invalid.
         if inner.outbox.lost().is_some() || !inner.apply(Input::Pauses) {
             return false;
         }
@@ -57,7 +57,7 @@ impl RunLog {
         true
     }
 
-    /// Goes on after a pause, with these decisions. The append that stores it acquires the run. Returns its position.
+    /// Continues after a pause, with these decisions. The append that stores it acquires the run. Returns its position.
     pub(crate) fn go_on_with(&self, continued: Continued) -> Result<u64, ContinueError> {
         let mut inner = self.lock();
         if inner.state() != State::Paused {

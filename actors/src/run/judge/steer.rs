@@ -32,7 +32,7 @@ impl Run {
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future does not take the words back.
+    /// Dropping the future does not take the message back.
     pub fn steer(&self, words: &str) -> Steering {
         let log = match self.log() {
             Ok(log) => log.clone(),
@@ -81,7 +81,7 @@ impl Steering {
         }
     }
 
-    /// Why the words were refused in the call, if they were.
+    /// Why the call refused the message, if it did.
     pub fn refused(&self) -> Option<SteerOutcome> {
         self.refused
     }
@@ -148,7 +148,7 @@ impl RunLog {
 pub(in crate::run) struct TakenIn(Vec<(Steer, u64)>);
 
 impl TakenIn {
-    /// Tells the senders, and returns the messages.
+    /// Notifies the senders, and returns the messages.
     pub(in crate::run) fn tell(self) -> Vec<Message> {
         let told = |(steer, seq): (Steer, u64)| {
             let message = steer.tell(SteerOutcome::Applied { seq });
