@@ -20,11 +20,11 @@ use crate::{
 };
 
 impl RunLog {
-    /// Pauses the run. Nothing may run of it when this is called: a person may decide as soon as the pause is stored.
+    /// Pauses the run. Its work must be dropped before this call: a person may decide as soon as the pause is stored.
     /// `false`: the law does not have it now.
     pub(in crate::run) fn pause(self: &Arc<Self>, agent: &Agent) -> bool {
         let mut inner = self.lock();
-        // A pause that no caller can read is invalid.
+        // With the store lost, a pause would never be read.
         if inner.outbox.lost().is_some() || !inner.apply(Input::Pauses) {
             return false;
         }
