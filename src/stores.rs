@@ -1,6 +1,6 @@
 //! Stores that outlive the process.
 //!
-//! [`SqliteStore`] keeps runs in one file. What it promises, and how its file lives, is told in `docs/store.md`.
+//! [`SqliteStore`] keeps runs in one file. What it promises, and how its file lives, is described in `docs/store.md`.
 
 mod sqlite;
 

@@ -104,7 +104,7 @@ impl Stream for Body {
             return Poll::Ready(piece);
         }
         let since = *this.waits_since.get_or_insert_with(Instant::now);
-        // A timeout too long for the clock is none.
+        // A timeout too long for the clock is ignored.
         let Some(due) = since.checked_add(this.timeout) else {
             return Poll::Pending;
         };

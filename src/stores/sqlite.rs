@@ -1,4 +1,4 @@
-//! Runs in one SQLite file. `docs/store.md` tells how the file lives.
+//! Runs in one SQLite file. See `docs/store.md` for how the file lives.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
@@ -46,7 +46,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// Clones are handles to the same store: give one to the runtime, and keep one for [`backup`](SqliteStore::backup),
 /// [`stats`](SqliteStore::stats) and [`close`](SqliteStore::close). When the last handle goes, everything that was
-/// accepted is stored, and the lock is let go of; that takes a commit, and no longer than 5 s.
+/// accepted is stored, and the lock is released; that takes a commit, and no longer than 5 s.
 ///
 /// ```
 /// use quell::{Runtime, stores::SqliteStore};
@@ -154,7 +154,7 @@ impl SqliteStore {
         })
     }
 
-    /// Numbers of the store at work. All zero for one that only looks.
+    /// Numbers of the running store. All zero for one that only looks.
     pub fn stats(&self) -> StoreStats {
         match &self.mode {
             Mode::Writing(handle) => {
@@ -170,7 +170,7 @@ impl SqliteStore {
     }
 
     /// Closes the store for all handles: stores everything that was accepted, brings everything into the one file, and
-    /// lets go of the lock. Whatever is asked of the store from then on is answered that it is closed. Closing it twice
+    /// releases the lock. Every later request fails with an error that says it is closed. Closing it twice
     /// does no harm.
     ///
     /// # Cancel safety

@@ -1,4 +1,4 @@
-//! One request and its answer, as a stream that is polled by whoever holds it and by nothing else.
+//! One request and its answer, as a stream that only its owner polls.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration, time::SystemTime};
 
@@ -56,11 +56,11 @@ struct Answer {
     connection: Arc<Connection>,
     phase: Phase,
     parser: Parser,
-    /// What was read and not yet told.
+    /// What was read and not yet returned.
     chunks: VecDeque<ModelChunk>,
-    /// Anything but `Connected` was told.
+    /// Anything but `Connected` was returned.
     spoke: bool,
-    /// What is told after the chunks, last.
+    /// What is returned after the chunks, last.
     ending: Option<Result<FinishReason, ModelError>>,
 }
 
@@ -91,7 +91,7 @@ impl Answer {
                 }
                 return Some(match self.ending.take()? {
                     Ok(reason) => Ok(ModelChunk::Finished(self.redacted(reason))),
-                    // Whoever heard a part of an answer must not be told it again.
+                    // A caller that got part of an answer must not get it again.
                     Err(error) if self.spoke => Err(error.with_retry(Retry::Never)),
                     Err(error) => Err(error),
                 });

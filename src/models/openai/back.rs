@@ -110,7 +110,7 @@ impl GivenBack {
     }
 }
 
-/// Whether a piece of details goes on with the one before.
+/// Whether a piece of details continues the one before.
 fn continues(before: &Map<String, Value>, piece: &Map<String, Value>) -> bool {
     let joined = |kind: &Value| *kind == "reasoning.text" || *kind == "reasoning.summary";
     let same = |name| before.get(name) == piece.get(name);

@@ -45,7 +45,7 @@ impl Calls {
             }
             // The last one, for some servers say 0 for every call and an id with the first piece of each.
             (None, Some(_)) => self.0.iter().rposition(same_index),
-            // Neither: a name begins a call, and anything else goes on with the one before.
+            // Neither: a name begins a call, and anything else continues the one before.
             (None, None) if name.is_none() => self.0.len().checked_sub(1),
             (None, None) => None,
         };

@@ -55,7 +55,7 @@ impl Secrets {
         self.0.push(key.0.clone());
     }
 
-    /// Anything else that may be a secret. What is shorter than eight bytes is none worth tearing messages apart for.
+    /// Anything else that may be a secret. Shorter than eight bytes is not worth masking.
     pub(super) fn add(&mut self, text: &str) {
         if text.len() >= 8 {
             self.0.push(text.to_owned());

@@ -35,7 +35,7 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
     File::open(&partial.0)
         .and_then(|file| file.sync_all())
         .map_err(|error| failed(error.to_string()))?;
-    // Unlike a renaming, a link takes no name that somebody else has given meanwhile.
+    // Unlike a renaming, a link does not replace a file created meanwhile.
     match fs::hard_link(&partial.0, to) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -69,7 +69,7 @@ impl Drop for Partial {
     }
 }
 
-/// Has the name of a file reach the disk.
+/// Makes the name of a file reach the disk.
 fn sync_folder(of: &Path) -> io::Result<()> {
     match of.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),

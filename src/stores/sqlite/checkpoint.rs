@@ -74,7 +74,7 @@ impl Checkpointer {
         })
     }
 
-    /// Has a checkpoint made when it is time. Answers the size of the log.
+    /// Makes a checkpoint when it is time. Returns the size of the log.
     pub(super) fn look_after(&mut self, db: &Connection, path: &Path) -> u64 {
         let size = fs::metadata(log_of(path)).map_or(0, |file| file.len());
         if size < self.asked_at {

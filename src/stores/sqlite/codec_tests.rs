@@ -17,7 +17,7 @@ proptest! {
         }
         let mut cursor = Cursor(&bytes);
         while cursor.varint().is_ok() {}
-        // Behind a checksum that is right, as somebody could make it who means harm.
+        // Behind a correct checksum, as an attacker could make it.
         let mut row = Vec::new();
         journal::begin_row(&mut row);
         row.extend_from_slice(&bytes);

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How large the write-ahead log may stay once everything in it is in the file.
 const LOG_KEPT: i64 = 1 << 20;
 
-/// The writer's connection, which changes nothing yet: the file may be somebody else's.
+/// The writer's connection, which changes nothing yet: the file may not be ours.
 pub(super) fn writer(options: &SqliteOptions) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -33,7 +33,7 @@ pub(super) fn prepare(db: &Connection, options: &SqliteOptions) -> rusqlite::Res
     db.pragma_update(None, "wal_autocheckpoint", 0)?;
     db.pragma_update(None, "journal_size_limit", LOG_KEPT)?;
     db.pragma_update(None, "cache_size", -16 * 1024)?;
-    // Whoever ends is to end soon; what stands in the log is found there.
+    // Closing must be quick; the next opening finds what is in the log.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     if let Some(bytes) = options.max_bytes {
         let page: i64 = db.pragma_query_value(None, "page_size", |row| row.get(0))?;

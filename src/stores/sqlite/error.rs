@@ -19,7 +19,7 @@ pub enum OpenError {
     InUse {
         /// The file.
         path: PathBuf,
-        /// The process that has it open, where it could be told.
+        /// The process that has it open, where it is known.
         by: Option<u32>,
     },
     /// There is no such file, or no such folder to make it in.
@@ -128,7 +128,7 @@ impl OpenError {
     }
 }
 
-/// Why there is no backup. The store goes on, whatever it is.
+/// Why there is no backup. The store continues, whatever it is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BackupError {

@@ -71,7 +71,7 @@ fn slice(db: &Connection, mark: &Mark, most: usize) -> Result<usize, Fault> {
     })?;
     let found: Vec<_> = found.collect::<rusqlite::Result<_>>()?;
     for (_, row) in &found {
-        // A row that is damaged stays as it is, for whoever reads it.
+        // A row that is damaged stays as it is, for its readers.
         if let Ok(row) = row
             && let Err(fault) = fill(db, row.clone())
         {

@@ -105,7 +105,7 @@ fn entry<'a>(cursor: &mut Cursor<'a>) -> Result<Entry<'a>, Damaged> {
 #[derive(Debug, Default)]
 pub(super) struct Replay {
     pieces: HashMap<RunId, Vec<Piece>>,
-    /// The last row that was taken in; 0 when none was.
+    /// The last row that was read; 0 when none was.
     pub(super) through: u64,
 }
 
@@ -122,7 +122,7 @@ pub(super) struct Piece {
 }
 
 impl Replay {
-    /// Takes in the rows that were written since the last time.
+    /// Reads the rows that were written since the last time.
     pub(super) fn follow(&mut self, db: &Connection) -> Result<(), Fault> {
         let mut rows =
             db.prepare_cached("SELECT id, payload FROM journal WHERE id > ? ORDER BY id")?;
@@ -162,7 +162,7 @@ impl Replay {
         self.pieces.keys().copied()
     }
 
-    /// Brings a row up to date. Answers what of the run is not in segments.
+    /// Brings a row up to date. Returns what of the run is not in segments.
     ///
     /// What was written before the run's life began is of a run of the same id that was deleted.
     pub(super) fn apply(&self, row: &mut RunRow) -> Result<Vec<&Piece>, Damaged> {

@@ -18,7 +18,7 @@ pub(super) struct Live {
     pub(super) row: RunRow,
     /// The events after `row.folded`. They share the memory of the run itself.
     pub(super) tail: Vec<Events>,
-    /// How many bytes the tail takes in the journal.
+    /// How many bytes of the journal the tail uses.
     pub(super) tail_bytes: usize,
     /// The journal row in which the tail begins.
     pub(super) oldest: Option<u64>,
@@ -38,7 +38,7 @@ impl Live {
         }
     }
 
-    /// Takes in what was appended.
+    /// Records what was appended.
     pub(super) fn push(&mut self, events: Events, bytes: usize) {
         self.leaving = 0;
         self.tail_bytes += bytes;
@@ -48,7 +48,7 @@ impl Live {
         }
     }
 
-    /// Notes that all of it is in segments. Answers the journal row in which the tail began.
+    /// Notes that all of it is in segments. Returns the journal row in which the tail began.
     pub(super) fn fold(&mut self) -> Option<u64> {
         // A departure from before this is called off: readers who began since then may have read what the row was.
         self.leaving = 0;
@@ -122,7 +122,7 @@ impl LiveIndex {
 }
 
 impl Inner {
-    /// Lets go of a run of which everything is in the file, as soon as no reader may be in want of it.
+    /// Drops a run that is all in the file, as soon as no reader may need it.
     pub(super) fn leave(&mut self, run: RunId) {
         if self.pins.is_empty() {
             self.runs.remove(&run);
@@ -135,7 +135,7 @@ impl Inner {
         }
     }
 
-    /// Lets go of those that no reader can be in want of any more.
+    /// Drops those that no reader can need any more.
     pub(super) fn let_go(&mut self) {
         let first = self.pins.keys().next().copied().unwrap_or(u64::MAX);
         while let Some((since, run)) = self.leaving.pop_front_if(|(since, _)| *since <= first) {

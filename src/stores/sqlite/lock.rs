@@ -8,9 +8,9 @@ use std::{
 
 use super::OpenError;
 
-/// Held for as long as a store is open for writing. The system lets go of it when the process ends, however that comes.
+/// Held for as long as a store is open for writing. The system releases it when the process ends, however that comes.
 ///
-/// The lock file stays: whoever deleted it could delete the lock of somebody else.
+/// The lock file stays: deleting it could delete another owner's lock.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,

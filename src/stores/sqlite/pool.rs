@@ -11,7 +11,7 @@ use tokio::{runtime::Handle, sync::Semaphore, task::JoinError};
 
 use super::{connect, error::Fault, queue::CLOSED};
 
-/// How many readers are at work at once; more wait.
+/// How many readers run at once; more wait.
 const READERS: usize = 4;
 
 #[derive(Debug)]

@@ -138,7 +138,7 @@ impl Queue {
         self.wake.notify_one();
     }
 
-    /// Says that nobody takes anything from the queue any more, and drops what waits, which tells those who wait for it.
+    /// Marks the queue as no longer read, and drops what waits, which notifies the callers.
     pub(super) fn abandon(&self, why: &'static str) {
         let mut waiting = self.lock();
         waiting.over = Some(why);

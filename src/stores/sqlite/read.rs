@@ -1,4 +1,4 @@
-//! Reading while the writer is at work: the file says how a run was when it was folded last, and memory what came since.
+//! Reading while the writer runs: the file says how a run was when it was folded last, and memory what came since.
 //!
 //! A reader pins what is in memory, looks into the file, and then into memory. What it finds in memory counts; a run
 //! that it does not find there was not live since the pin, and is as the file says. So nobody is shown what was written

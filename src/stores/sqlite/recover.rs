@@ -6,7 +6,7 @@ use super::{
     codec::StretchReader, error::Fault, journal::Replay, rows::RunRow, segment::SegmentWriter,
 };
 
-/// Folds the journal. All or nothing. Answers the number of the next journal row.
+/// Folds the journal. All or nothing. Returns the number of the next journal row.
 pub(super) fn recover(db: &mut Connection) -> Result<u64, Fault> {
     let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut replay = Replay::default();

@@ -12,7 +12,7 @@ use super::{
 /// How many runs are deleted in one commit, at most twice.
 pub(super) const AT_ONCE: usize = 64;
 
-/// Deletes some of the ended runs that are not kept any longer, and answers which. [`AT_ONCE`] or more: there may be
+/// Deletes some of the ended runs that are not kept any longer, and returns which. [`AT_ONCE`] or more: there may be
 /// others.
 pub(super) fn delete_some(db: &Connection, retention: Retention) -> Result<Vec<RunId>, Fault> {
     let mut deleted = Vec::new();

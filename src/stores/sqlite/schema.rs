@@ -111,7 +111,7 @@ pub(super) fn owned(db: &Connection) -> Result<u32, Unfit> {
 /// Whether this program can read a file as it is.
 pub(super) fn verify(db: &Connection) -> Result<(), Unfit> {
     match owned(db)? {
-        // Whoever made it of an older one was cut short.
+        // An upgrade from an older version was interrupted.
         VERSION if fill_in::is_due(db)? => Err(Unfit::Older(VERSION - 1)),
         VERSION => known_events(db).map(|_| ()),
         older => Err(Unfit::Older(older)),

@@ -48,7 +48,7 @@ impl<'a> SegmentWriter<'a> {
         Ok(())
     }
 
-    /// Writes the last segment. Answers the position that segments go up to now.
+    /// Writes the last segment. Returns the position that segments go up to now.
     pub(super) fn finish(mut self) -> Result<u64, Fault> {
         if self.next > self.first {
             self.write()?;

@@ -102,7 +102,7 @@ pub(super) fn write(db: &Connection, head: &SessionHead) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Takes in what `events` of one of its runs say of session `id`, which is made where there is none: then it was created
+/// Records what `events` of one of its runs say of session `id`, which is made where there is none: then it was created
 /// when the run was.
 pub(super) fn apply(
     db: &Connection,
@@ -118,7 +118,7 @@ pub(super) fn apply(
     write(db, &head)
 }
 
-/// Takes in that a run of session `id` was deleted. The session goes with its last run, unless something was put to it.
+/// Records that a run of session `id` was deleted. The session goes with its last run, unless something was put to it.
 pub(super) fn forget_run(db: &Connection, id: &str) -> Result<(), Fault> {
     let Some(mut head) = find(db, id)? else {
         return Ok(());

@@ -1,11 +1,11 @@
-//! Numbers of a store at work.
+//! Numbers of a running store.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// Numbers of a store at work, since it was opened unless said otherwise.
+/// Numbers of a running store, since it was opened unless said otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoreStats {

@@ -52,7 +52,7 @@ pub(super) struct Writer {
     one_by_one: usize,
     /// When the last commit began, and how many appends it had.
     last_commit: (Instant, usize),
-    /// Let go of when the connections are closed.
+    /// Released when the connections are closed.
     _lock: Lock,
     /// Dropped last: it says that all this is over.
     shared: Finish,
@@ -124,7 +124,7 @@ impl Writer {
                 }
                 Some(Op::Change(change, answer)) => {
                     let answered = self.change(&change);
-                    // Whoever asked may be gone.
+                    // The caller may be gone.
                     let _ = answer.send(answered);
                 }
                 None => {}

@@ -89,7 +89,7 @@ pub(super) fn plan(
             folds: plan.folds,
         }),
         Err(answer) => {
-            // Whoever asked may be gone.
+            // The caller may be gone.
             let _ = append.answer.send(answer);
             None
         }
@@ -201,7 +201,7 @@ fn known(
     Ok(Some((head, 0)))
 }
 
-/// Whether the append goes on where the run stands; the answer otherwise.
+/// Whether the append continues the run's head; the answer otherwise.
 fn verdict(row: &RunRow, append: &Append) -> Result<(), Answer> {
     let (head, expected, events) = (&row.head, append.expected, &append.events);
     let stands_after = (expected.epoch_after(), events.last());
@@ -230,7 +230,7 @@ fn begin(
     next_row: u64,
     events: &Events,
 ) -> Result<RunRow, Answer> {
-    // Whoever goes on with a run that is not here goes on with one that was deleted, or never was.
+    // A later append to a run that is not here is for one that was deleted, or never was.
     let fenced = || Err(AppendError::Fenced { epoch: 0, last: 0 });
     if expected.last != 0 || expected.acquire || events.first() != 1 {
         return Err(fenced());

@@ -22,7 +22,7 @@ use super::{
 };
 
 impl Writer {
-    /// Makes a change. Answers whether there was something to change.
+    /// Makes a change. Returns whether there was something to change.
     pub(super) fn change(&mut self, change: &Change) -> Result<bool, WriteError> {
         let changed = match change {
             Change::PutSession { id, patch, at } => {

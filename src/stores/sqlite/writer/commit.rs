@@ -168,7 +168,7 @@ impl Writer {
         drop(live);
         self.shared().counters.appended(appends, events);
         for (answer, last) in answers {
-            // Whoever asked may be gone.
+            // The caller may be gone.
             let _ = answer.send(Ok(last));
         }
     }
@@ -197,7 +197,7 @@ fn write(db: &Connection, planned: &Planned) -> Result<(), Fault> {
     }
 }
 
-/// Writes the tail of a run, and then `more`, to segments. Answers the position that segments go up to then.
+/// Writes the tail of a run, and then `more`, to segments. Returns the position that segments go up to then.
 pub(super) fn fold(db: &Connection, live: &Live, more: Option<&Events>) -> Result<u64, Fault> {
     let mut segments = SegmentWriter::new(db, live.row.head.run_id, live.row.folded);
     let mut json = Vec::new();
