@@ -30,7 +30,7 @@ pub(in crate::run) enum Plan {
     Wait,
     /// It is not made here: this is its output.
     Answer(Arc<str>),
-    /// It is not called; the model is told why.
+    /// It is not called; the model is given the reason.
     Refuse(ToolFault, Arc<str>),
 }
 
@@ -110,7 +110,7 @@ impl RunLog {
         self.write(inner, Instant::now(), kind);
     }
 
-    /// Takes calls up that were asked for before: the run goes on after a pause or a crash. `false`: it may not.
+    /// Resumes calls from before a pause or a crash. Returns `false` when the run may not continue.
     pub(in crate::run) fn reopen_calls(&self) -> bool {
         self.lock().apply(Input::Calls)
     }
@@ -163,8 +163,7 @@ impl RunLog {
         Some(begun)
     }
 
-    /// These calls, of which it is stored that they begin, are at work from here on. `false`: they are not, since the run
-    /// is to stop.
+    /// Marks these calls, whose start is stored, as running. Returns `false` when the run is stopping.
     pub(in crate::run) fn mark_running(&self, calls: &[Arc<ToolCall>]) -> bool {
         let mut inner = self.lock();
         if inner.outbox.lost().is_some() || !inner.apply(Input::Told) {

@@ -52,8 +52,8 @@ struct JustEnded {
 }
 
 impl RunLog {
-    /// Asks the run to stop. What is decided here holds, whoever is scheduled when. The actor is told at once; the
-    /// event is left for the ending's append, which follows within the time it takes to drop what is at work.
+    /// Cancels the run. What is decided here holds, whatever the scheduler does. The actor is poked at once; the event
+    /// waits for the ending's append, which follows when the work is dropped.
     pub(crate) fn cancel(self: &Arc<Self>, request: &CancelRequest) -> CancelDecision {
         let (decision, stopped) = self.decide_cancel(self.lock(), request);
         stop_family(stopped);
